@@ -1,0 +1,182 @@
+// The loop nest of GEMM and convolution, the same for every instruction set and element type: a task copies the input
+// rows of its strip into scratch (or reads the tensor), then runs tiles over blocks of weights that stay in the cache.
+#include <string.h>
+
+#include "conv_plan.h"
+
+enum {
+    // Weights that stay in the second-level cache while all tiles of a strip pass over them.
+    weight_block_bytes = 512 << 10,
+    most_tile_rows = 32,
+};
+
+// What one task works on.
+typedef struct {
+    const octet_conv_plan *plan;
+    const char *activations;  // of the strip's first input row
+    const size_t *tap_offsets;
+    const char *packed;
+    const octet_epilogue *epilogue;
+    size_t output_size;    // bytes of an output element
+    char *output;          // of the image
+    const char *residual;  // of the image, or NULL
+    octet_conv_rows rows;
+} strip_work;
+
+// MARK: - Activations
+
+static void fill(char *to, size_t bytes, size_t stored_size, uint8_t zero) {
+    if (stored_size != 2) {
+        // One byte each; or float32, whose zero is all zero bytes.
+        memset(to, zero, bytes);
+        return;
+    }
+    const uint16_t wide = zero;
+    for (size_t i = 0; i < bytes; i += sizeof wide) memcpy(to + i, &wide, sizeof wide);
+}
+
+// `count` pixels next to each other in the tensor, into the form and pitch of the strip.
+static void copy_pixels(const octet_conv_plan *plan, char *to, const char *from, size_t count) {
+    const octet_gemm_family *family = plan->family;
+    const octet_conv_shape *s = &plan->shape;
+    if (plan->pixel_pitch == s->in_c * family->stored_size) {
+        family->store(to, from, count * s->in_c);
+        return;
+    }
+    const size_t from_step = plan->group_inputs * family->source_size, to_step = plan->pixel_pitch / s->groups;
+    for (size_t i = 0; i < count * s->groups; i++)
+        family->store(to + i * to_step, from + i * from_step, plan->group_inputs);
+}
+
+// The input rows that output rows `rows` reach, with the border filled in.
+static void copy_strip(const octet_conv_plan *plan, const char *image, octet_conv_rows rows, uint8_t zero,
+                       char *strip) {
+    const octet_conv_shape *s = &plan->shape;
+    const size_t source_pixel = s->in_c * plan->family->source_size;
+    const size_t count = octet_conv_input_rows(s, rows.last - rows.first), columns = octet_conv_input_columns(s);
+    if (columns == 1 && s->in_w == 1 && s->pad_left == 0 && !s->pad_top && plan->row_pitch == plan->pixel_pitch &&
+        rows.first * s->stride_h + count <= s->in_h) {
+        copy_pixels(plan, strip, image + rows.first * s->stride_h * source_pixel, count);
+        return;
+    }
+    const size_t left = octet_smaller(s->pad_left, columns);
+    const size_t inside = octet_smaller(s->in_w, columns - left), right = columns - left - inside;
+    for (size_t i = 0; i < count; i++) {
+        char *to = strip + i * plan->row_pitch;
+        const ptrdiff_t y = (ptrdiff_t)(rows.first * s->stride_h + i) - (ptrdiff_t)s->pad_top;
+        if (y < 0 || y >= (ptrdiff_t)s->in_h) {
+            fill(to, columns * plan->pixel_pitch, plan->family->stored_size, zero);
+            continue;
+        }
+        fill(to, left * plan->pixel_pitch, plan->family->stored_size, zero);
+        copy_pixels(plan, to + left * plan->pixel_pitch, image + (size_t)y * s->in_w * source_pixel, inside);
+        fill(to + (left + inside) * plan->pixel_pitch, right * plan->pixel_pitch, plan->family->stored_size, zero);
+    }
+}
+
+// What each run adds to where a pixel's window starts.
+static void find_tap_offsets(const octet_conv_plan *plan, size_t *offsets) {
+    const octet_conv_shape *s = &plan->shape;
+    const size_t across = plan->merged ? 1 : s->kernel_w;
+    for (size_t y = 0; y < s->kernel_h; y++)
+        for (size_t x = 0; x < across; x++)
+            *offsets++ = y * s->dilation_h * plan->row_pitch + x * s->dilation_w * plan->pixel_pitch;
+}
+
+// MARK: - Tiles
+
+// Tiles over panels first ..< last of one group, for all pixels of the strip.
+static void run_panels(const strip_work *work, size_t group, size_t first, size_t last) {
+    const octet_conv_plan *plan = work->plan;
+    const octet_gemm_family *family = plan->family;
+    const octet_conv_shape *s = &plan->shape;
+    const size_t pixels = (work->rows.last - work->rows.first) * s->out_w;
+    const bool wide = pixels <= family->wide_mr;
+    const size_t width = wide ? family->wide_panels : family->panels;
+    const size_t tiles = octet_divide_up(pixels, family->mr);  // of heights that differ by one at most
+    const char *row[most_tile_rows];
+    octet_tile tile = {
+        .row = row,
+        .tap_offsets = work->tap_offsets,
+        .taps = plan->taps,
+        .steps = plan->steps,
+        .panel_stride = plan->panel_size,
+        .epilogue = work->epilogue,
+        .output_stride = s->out_c,
+    };
+    // Where the output row of the next pixel starts to read.
+    const char *line = work->activations + group * (plan->pixel_pitch / s->groups);
+    size_t x = 0;
+    for (size_t i = 0, pixel = 0; i < tiles; i++) {
+        const size_t end = pixels * (i + 1) / tiles;
+        tile.rows = end - pixel;
+        for (size_t r = 0; r < tile.rows; r++) {
+            row[r] = line + x * s->stride_w * plan->pixel_pitch;
+            if (++x == s->out_w) x = 0, line += s->stride_h * plan->row_pitch;
+        }
+        const size_t place = (work->rows.first * s->out_w + pixel) * s->out_c + group * plan->group_outputs;
+        for (size_t panel = first; panel < last; panel += width) {
+            const size_t channel = panel * family->nr;
+            tile.panels = octet_smaller(width, last - panel);
+            tile.weights = work->packed + (group * plan->group_panels + panel) * plan->panel_size;
+            tile.channel = group * plan->group_panels * family->nr + channel;
+            tile.channels = octet_smaller(tile.panels * family->nr, plan->group_outputs - channel);
+            tile.output = work->output + (place + channel) * work->output_size;
+            tile.residual = work->residual ? work->residual + (place + channel) * family->source_size : NULL;
+            family->tile(&tile);
+        }
+        pixel = end;
+    }
+}
+
+// Panels first ..< last, counted through all groups, in blocks that the cache holds.
+static void run_columns(const strip_work *work, size_t first, size_t last) {
+    const octet_conv_plan *plan = work->plan;
+    const size_t width = plan->family->wide_panels;
+    const size_t fitting = weight_block_bytes / plan->panel_size / width * width;
+    const size_t block = octet_larger(fitting, width);
+    while (first < last) {
+        const size_t group = first / plan->group_panels, panel = first % plan->group_panels;
+        const size_t count = octet_smaller(octet_smaller(block, last - first), plan->group_panels - panel);
+        run_panels(work, group, panel, panel + count);
+        first += count;
+    }
+}
+
+void octet_conv_run(const octet_gemm_family *family, const octet_conv_shape *shape, size_t batch, const void *input,
+                    uint8_t input_zero, const void *packed, const octet_epilogue *epilogue, void *output, size_t tasks,
+                    size_t first, size_t last, void *scratch) {
+    const octet_conv_plan plan = octet_conv_plan_make(family, shape, batch);
+    const octet_conv_shape *s = &plan.shape;
+    const octet_conv_split split = octet_conv_split_make(&plan, tasks);
+    size_t *tap_offsets = scratch;
+    char *strip = (char *)scratch + octet_round_up(plan.taps * sizeof(size_t), 64);
+    find_tap_offsets(&plan, tap_offsets);
+
+    const size_t columns = s->groups * plan.group_panels;
+    const size_t image_outputs = s->out_h * s->out_w * s->out_c;
+    const size_t image_size = s->in_h * s->in_w * s->in_c * family->source_size;
+    for (size_t task = first; task < last; task++) {
+        const size_t block = task % split.blocks, index = task / split.blocks;
+        const size_t image = index / split.strips;
+        const char *from = (const char *)input + image * image_size;
+        strip_work work = {
+            .plan = &plan,
+            .tap_offsets = tap_offsets,
+            .packed = packed,
+            .epilogue = epilogue,
+            .output_size = epilogue->output == OCTET_OUTPUT_UINT8 && family->source_size == 1 ? 1 : 4,
+            .rows = octet_conv_strip(&plan, split.strips, index % split.strips),
+        };
+        work.output = (char *)output + image * image_outputs * work.output_size;
+        if (epilogue->residual)
+            work.residual = (const char *)epilogue->residual + image * image_outputs * family->source_size;
+        if (plan.copied) {
+            copy_strip(&plan, from, work.rows, input_zero, strip);
+            work.activations = strip;
+        } else {
+            work.activations = from + work.rows.first * s->stride_h * plan.row_pitch;
+        }
+        run_columns(&work, columns * block / split.blocks, columns * (block + 1) / split.blocks);
+    }
+}

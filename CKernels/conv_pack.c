@@ -1,0 +1,60 @@
+#include <string.h>
+
+#include "conv_plan.h"
+
+// Copies one weight; sizes are those of int8 and float32.
+static inline void copy_weight(char *to, const char *from, size_t size) {
+    if (size == 1) {
+        *to = *from;
+    } else {
+        memcpy(to, from, sizeof(float));
+    }
+}
+
+void octet_conv_pack(const octet_gemm_family *family, const octet_conv_shape *shape, const void *weights, void *packed,
+                     int32_t *sums) {
+    const octet_conv_plan plan = octet_conv_plan_make(family, shape, 1);
+    const size_t size = family->weight_size, nr = family->nr, kr = family->kr;
+    const size_t kernel = shape->kernel_h * shape->kernel_w;
+    const size_t per_channel = plan.group_inputs * kernel;
+    memset(packed, 0, plan.panel_size * plan.group_panels * shape->groups);
+    if (sums && size == 1) memset(sums, 0, octet_conv_padded_channels(family, shape) * sizeof *sums);
+
+    for (size_t channel = 0; channel < shape->out_c; channel++) {
+        const size_t group = channel / plan.group_outputs, lane = channel % plan.group_outputs;
+        const char *from = (const char *)weights + channel * per_channel * size;
+        char *panel = (char *)packed + (group * plan.group_panels + lane / nr) * plan.panel_size;
+        for (size_t tap = 0; tap < kernel; tap++) {
+            // Element e of this tap: input channel e of [group_inputs, kernel]. A merged run holds a row of taps.
+            const size_t run = plan.merged ? tap / shape->kernel_w : tap;
+            const size_t first = plan.merged ? tap % shape->kernel_w * plan.group_inputs : 0;
+            char *to = panel + run * plan.steps * nr * kr * size;
+            for (size_t e = 0; e < plan.group_inputs; e++) {
+                const size_t k = first + e;
+                copy_weight(to + ((k / kr * nr + lane % nr) * kr + k % kr) * size, from + (e * kernel + tap) * size,
+                            size);
+            }
+        }
+        if (sums && size == 1) {
+            int32_t sum = 0;
+            for (size_t i = 0; i < per_channel; i++) sum += (int8_t)from[i];
+            sums[group * plan.group_panels * nr + lane] = sum;
+        }
+    }
+}
+
+void octet_depthwise_pack_s8(const int8_t *weights, size_t channels, size_t taps, int8_t *packed, int32_t *sums) {
+    for (size_t c = 0; c < channels; c++) {
+        int32_t sum = 0;
+        for (size_t tap = 0; tap < taps; tap++) {
+            packed[tap * channels + c] = weights[c * taps + tap];
+            sum += weights[c * taps + tap];
+        }
+        if (sums) sums[c] = sum;
+    }
+}
+
+void octet_depthwise_pack_f32(const float *weights, size_t channels, size_t taps, float *packed) {
+    for (size_t c = 0; c < channels; c++)
+        for (size_t tap = 0; tap < taps; tap++) packed[tap * channels + c] = weights[c * taps + tap];
+}

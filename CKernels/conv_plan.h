@@ -1,0 +1,49 @@
+// The arithmetic of a convolution that does not touch data: how it becomes runs of k, panels and strips.
+#ifndef OCTET_CONV_PLAN_H
+#define OCTET_CONV_PLAN_H
+
+#include "internal.h"
+
+typedef struct {
+    const octet_gemm_family *family;
+    octet_conv_shape shape;  // with batch · h · w folded into one column of pixels where nothing else depends on it
+    size_t images;
+
+    // Weights. Depends on channels, kernel, dilation and groups only, so that they are packed once for every size.
+    bool merged;  // a run is a whole kernel row, contiguous in memory, instead of one tap
+    size_t group_inputs, group_outputs, group_panels;
+    size_t taps;        // runs
+    size_t run_length;  // elements of a run that exist
+    size_t steps;       // of kr elements, in a run
+    size_t panel_size;  // bytes of a packed panel
+
+    // Activations, as a tile reads them: a strip of input rows in scratch, or the tensor itself.
+    bool copied;
+    size_t pixel_pitch, row_pitch;  // bytes
+    size_t strip_rows;              // output rows of the tallest strip
+} octet_conv_plan;
+
+octet_conv_plan octet_conv_plan_make(const octet_gemm_family *, const octet_conv_shape *, size_t batch);
+
+// Input rows that `rows` output rows reach.
+static inline size_t octet_conv_input_rows(const octet_conv_shape *shape, size_t rows) {
+    return (rows - 1) * shape->stride_h + (shape->kernel_h - 1) * shape->dilation_h + 1;
+}
+// Input pixels that a row of outputs reaches.
+static inline size_t octet_conv_input_columns(const octet_conv_shape *shape) {
+    return (shape->out_w - 1) * shape->stride_w + (shape->kernel_w - 1) * shape->dilation_w + 1;
+}
+
+// How tasks divide the work: strips of each image, times blocks of panels. Both follow from the number of tasks alone.
+typedef struct {
+    size_t strips, blocks;
+} octet_conv_split;
+
+octet_conv_split octet_conv_split_make(const octet_conv_plan *, size_t tasks);
+// Output rows of a strip of one image.
+typedef struct {
+    size_t first, last;
+} octet_conv_rows;
+octet_conv_rows octet_conv_strip(const octet_conv_plan *, size_t strips, size_t strip);
+
+#endif

@@ -1,0 +1,194 @@
+// The kernels of Octet: int8 and float32 arithmetic for one thread.
+//
+// Everything here works on memory that the caller owns, never allocates and never fails: shapes are checked before
+// they get here. Activations lie in NHWC order; an activation byte is unsigned, `real = scale * (byte - zero)`.
+// (A signed activation is the same byte plus 128 with a zero point plus 128.) Weights are signed bytes.
+//
+// One descriptor (`octet_isa`) per instruction set says which CPU features it needs, the shape of its tiles and the
+// functions that run them. What loops over tiles (`octet_conv_*`, `octet_gemm`) reads only the descriptor.
+#ifndef OCTET_KERNELS_H
+#define OCTET_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// MARK: - What happens to a finished sum
+
+typedef enum {
+    OCTET_OUTPUT_UINT8 = 0,    // requantized byte (the bit pattern is right for int8 as well)
+    OCTET_OUTPUT_INT32 = 1,    // the exact sum
+    OCTET_OUTPUT_FLOAT32 = 2,  // float(sum) * scale + bias [+ residual], clamped
+} octet_output;
+
+// The epilogue of GEMM, convolution and depthwise convolution. For integer kernels
+//
+//     sum  = initial[c] + Σ a · w                       (initial[c] = −za · Σ w[c] + int32 bias: exact, wraps never)
+//     real = float(sum) * scale[c] + bias[c]  [+ float(residual − residual_zero) * residual_scale]
+//     out  = int(round_half_even(clamp(real, lower, upper))) + zero
+//
+// in float32, without fused multiply-add, so that every instruction set gives the same bits. For float kernels
+// `out = clamp(Σ a · w + bias[c] [+ residual], lower, upper)`; `initial`, `scale` and `zero` are not read.
+// All arrays by channel hold `octet_conv_padded_channels` elements (depthwise: one per channel).
+typedef struct {
+    octet_output output;
+    const int32_t *initial;
+    const float *scale;
+    const float *bias;
+    float lower, upper;  // qmin − zero, qmax − zero (ReLU: lower = 0)
+    int32_t zero;
+    const void *residual;  // same shape as the output; uint8 for integer kernels, float for float ones; NULL: none
+    int32_t residual_zero;
+    float residual_scale;
+} octet_epilogue;
+
+// MARK: - GEMM and convolution
+
+// A 2-d convolution over one NHWC image of `in_h × in_w × in_c`, giving `out_h × out_w × out_c`. Padding at the bottom
+// and at the right follows from the sizes. GEMM is the case in_h = m, everything else of height and width 1.
+typedef struct {
+    size_t in_h, in_w, in_c;
+    size_t out_h, out_w, out_c;
+    size_t kernel_h, kernel_w;
+    size_t stride_h, stride_w;
+    size_t dilation_h, dilation_w;
+    size_t pad_top, pad_left;
+    size_t groups;
+} octet_conv_shape;
+
+// One tile: some pixels × some panels of channels, computed in registers. Each pixel's activations are `taps` runs of
+// stored elements (a multiple of kr); run t of pixel i starts at row[i] + tap_offsets[t].
+typedef struct octet_tile octet_tile;
+
+// How one instruction set multiplies matrices of one element type. Packed weights lie in panels of nr channels:
+// [panel][tap][run / kr][nr][kr], missing channels and the end of a run filled with zeros.
+typedef struct {
+    size_t mr, panels;            // rows of the tallest tile and the most panels it takes
+    size_t wide_mr, wide_panels;  // the same for tiles of few rows
+    size_t nr, kr;                // channels of one panel; elements of k consumed together
+    size_t source_size;           // bytes of an activation in a tensor (1 or 4)
+    size_t stored_size;           // bytes of an activation where a tile reads it (int8 on AVX2: 2)
+    size_t weight_size;           // bytes of a packed weight
+    void (*tile)(const octet_tile *);
+    void (*store)(void *to, const void *from, size_t count);  // tensor elements → stored elements
+} octet_gemm_family;
+
+// Elements of the arrays by channel in an epilogue: out_c / groups rounded up to whole panels, times groups.
+// Channel c of group g stands at g · (padded / groups) + c.
+size_t octet_conv_padded_channels(const octet_gemm_family *, const octet_conv_shape *);
+// Bytes of the packed weights (64-byte aligned memory). Independent of in_h, in_w, out_h, out_w.
+size_t octet_conv_packed_size(const octet_gemm_family *, const octet_conv_shape *);
+// weights: [out_c, in_c / groups, kernel_h, kernel_w] int8 or float; sums: Σ w of each channel, padded as above
+// (NULL: not wanted; float families write none).
+void octet_conv_pack(const octet_gemm_family *, const octet_conv_shape *, const void *weights, void *packed,
+                     int32_t *sums);
+// Bytes of scratch (64-byte aligned) that one call of octet_conv_run needs.
+size_t octet_conv_scratch_size(const octet_gemm_family *, const octet_conv_shape *);
+// Into how many independent tasks `batch` images are split for `threads` threads (1: as few as the caches allow).
+size_t octet_conv_tasks(const octet_gemm_family *, const octet_conv_shape *, size_t batch, size_t threads);
+// Runs tasks first ..< last of `tasks` (the value that octet_conv_tasks gave).
+// input: [batch, in_h, in_w, in_c]; output: [batch, out_h, out_w, out_c] of the epilogue's type; input_zero: the byte
+// that stands for real 0 in the padding (0 for float).
+void octet_conv_run(const octet_gemm_family *, const octet_conv_shape *, size_t batch, const void *input,
+                    uint8_t input_zero, const void *packed, const octet_epilogue *, void *output, size_t tasks,
+                    size_t first, size_t last, void *scratch);
+
+// c[m, n] = a[m, k] · b (+ c if accumulate). a and b are read through element strides (rows, columns), so that every
+// transposition is a matter of strides; c is row-major with row stride ldc. scratch: octet_sgemm_scratch_size bytes.
+size_t octet_sgemm_scratch_size(const octet_gemm_family *, size_t m, size_t n, size_t k);
+void octet_sgemm(const octet_gemm_family *, size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_column,
+                 const float *b, size_t b_row, size_t b_column, float *c, size_t ldc, bool accumulate, void *scratch);
+
+// MARK: - The descriptor
+
+// Elementwise kernels take a range of contiguous elements; pooling and depthwise kernels take output rows
+// first_row ..< last_row of batch · out_h rows.
+typedef struct {
+    size_t in_h, in_w, channels;
+    size_t out_h, out_w;
+    size_t kernel_h, kernel_w;
+    size_t stride_h, stride_w;
+    size_t dilation_h, dilation_w;
+    size_t pad_top, pad_left;
+    bool count_include_pad;  // average pooling: divide by the full window
+} octet_window;
+
+typedef struct octet_isa {
+    const char *name;      // "scalar", "avx2", "avx512vnni", …
+    const char *features;  // what it needs, for people
+    const char *dot;       // the multiply instructions of its int8 tile, for people
+    bool (*supported)(void);
+    octet_gemm_family int8, float32;
+
+    // Depthwise convolution, one filter per channel. weights: octet_depthwise_pack's. input_zero fills the padding.
+    void (*depthwise_u8)(const octet_window *, const uint8_t *input, uint8_t input_zero, const int8_t *weights,
+                         const octet_epilogue *, uint8_t *output, size_t first_row, size_t last_row);
+    void (*depthwise_f32)(const octet_window *, const float *input, const float *weights, const octet_epilogue *,
+                          float *output, size_t first_row, size_t last_row);
+
+    // Padding and NaN never win a maximum; padding counts in an average only with count_include_pad (as `zero`, real 0).
+    void (*max_pool_u8)(const octet_window *, const uint8_t *input, uint8_t *output, size_t first_row, size_t last_row);
+    void (*max_pool_f32)(const octet_window *, const float *input, float *output, size_t first_row, size_t last_row);
+    // out = round_half_even(clamp(float(Σ (a − zero)) * (1 / count) * scale)) + out_zero; scale = s_in / s_out
+    void (*average_pool_u8)(const octet_window *, const uint8_t *input, int32_t zero, float scale, int32_t out_zero,
+                            float lower, float upper, uint8_t *output, size_t first_row, size_t last_row);
+    void (*average_pool_f32)(const octet_window *, const float *input, float *output, size_t first_row,
+                             size_t last_row);
+
+    // byte = round_half_even(clamp(x / scale, lower, upper)) + zero, NaN → zero; lower = qmin − zero, upper = qmax −
+    // zero
+    void (*quantize)(const float *x, size_t count, float scale, int32_t zero, float lower, float upper, uint8_t *out);
+    void (*dequantize_u8)(const uint8_t *q, size_t count, float scale, int32_t zero, float *out);
+    void (*dequantize_s8)(const int8_t *q, size_t count, float scale, int32_t zero, float *out);
+    // out = round_half_even(clamp(float(q − zero) * scale, lower, upper)) + out_zero; scale = s_in / s_out
+    void (*requantize_u8)(const uint8_t *q, size_t count, int32_t zero, float scale, int32_t out_zero, float lower,
+                          float upper, uint8_t *out);
+    // out = round_half_even(clamp(float(a − a_zero) * a_scale + float(b − b_zero) * b_scale, lower, upper)) + out_zero
+    void (*add_u8)(const uint8_t *a, int32_t a_zero, float a_scale, const uint8_t *b, int32_t b_zero, float b_scale,
+                   size_t count, int32_t out_zero, float lower, float upper, uint8_t *out);
+    // out = round_half_even(clamp(float((a − a_zero) * (b − b_zero)) * scale, lower, upper)) + out_zero
+    void (*mul_u8)(const uint8_t *a, int32_t a_zero, const uint8_t *b, int32_t b_zero, size_t count, float scale,
+                   int32_t out_zero, float lower, float upper, uint8_t *out);
+    void (*clamp_u8)(const uint8_t *q, size_t count, uint8_t lower, uint8_t upper, uint8_t *out);
+    void (*clamp_f32)(const float *x, size_t count, float lower, float upper, float *out);
+    void (*add_f32)(const float *a, const float *b, size_t count, float lower, float upper, float *out);
+    void (*mul_f32)(const float *a, const float *b, size_t count, float *out);
+    // [channels, pixels] → [pixels, channels] and back, of one image
+    void (*to_nhwc_u8)(const uint8_t *from, size_t channels, size_t pixels, uint8_t *to);
+    void (*to_nhwc_f32)(const float *from, size_t channels, size_t pixels, float *to);
+    void (*to_nchw_u8)(const uint8_t *from, size_t channels, size_t pixels, uint8_t *to);
+    void (*to_nchw_f32)(const float *from, size_t channels, size_t pixels, float *to);
+    // Smallest and largest finite value; counts ±inf and NaN. Start with +inf, −inf, 0, 0; calls accumulate.
+    void (*min_max)(const float *x, size_t count, float *minimum, float *maximum, size_t *infinities, size_t *nans);
+    // counts[i] += number of x with i = min(bins − 1, int((x − minimum) * (1 / width)…)) exactly as torch.histc:
+    // i = int((x − minimum) * bins / (maximum − minimum)) in float32, x == maximum in the last bin; ±inf and outside:
+    // dropped.
+    void (*histogram)(const float *x, size_t count, float minimum, float maximum, float *counts, size_t bins);
+
+    // Multiply-accumulates in registers only, `iterations` times around the loop: the peak of this instruction set's
+    // dot product (int8) and of its float32 FMA. Returns the multiply-accumulates done.
+    double (*peak_int8)(size_t iterations);
+    double (*peak_float32)(size_t iterations);
+} octet_isa;
+
+// Weights of depthwise convolution, [channels, 1, kernel_h, kernel_w] → [kernel_h, kernel_w, channels].
+void octet_depthwise_pack_s8(const int8_t *weights, size_t channels, size_t taps, int8_t *packed, int32_t *sums);
+void octet_depthwise_pack_f32(const float *weights, size_t channels, size_t taps, float *packed);
+
+// MARK: - Dispatch
+
+// All instruction sets of this architecture, best first; the last one is "scalar" and needs nothing.
+const octet_isa *const *octet_isa_all(size_t *count);
+// The instruction set of that name, whether this CPU has it or not; NULL if there is none.
+const octet_isa *octet_isa_named(const char *name);
+// The first one that this CPU supports.
+const octet_isa *octet_isa_best(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

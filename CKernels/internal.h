@@ -1,0 +1,30 @@
+// What the loop nests and the tiles agree on, and nobody outside this folder sees.
+#ifndef OCTET_INTERNAL_H
+#define OCTET_INTERNAL_H
+
+#include "include/octet_kernels.h"
+
+// Everything that one call of octet_gemm_family.tile needs. Strides are in bytes unless they say elements.
+struct octet_tile {
+    size_t rows, panels;
+    const char *const *row;     // where each pixel's activations start
+    const size_t *tap_offsets;  // what each run adds to that
+    size_t taps, steps;         // runs; steps of kr elements in one run
+    const char *weights;        // the first panel
+    size_t panel_stride;
+    const octet_epilogue *epilogue;
+    size_t channel;        // the first channel, as an index into the epilogue's arrays
+    size_t channels;       // how many exist: 1 ... panels · nr
+    void *output;          // the first channel of the first pixel
+    const void *residual;  // the same place in the residual, or NULL
+    size_t output_stride;  // elements from one pixel to the next, in output and residual
+};
+
+static inline size_t octet_round_up(size_t value, size_t multiple) {
+    return (value + multiple - 1) / multiple * multiple;
+}
+static inline size_t octet_divide_up(size_t value, size_t divisor) { return (value + divisor - 1) / divisor; }
+static inline size_t octet_smaller(size_t a, size_t b) { return a < b ? a : b; }
+static inline size_t octet_larger(size_t a, size_t b) { return a > b ? a : b; }
+
+#endif

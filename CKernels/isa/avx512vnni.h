@@ -1,0 +1,137 @@
+// The vocabulary of AVX-512 with VNNI: 16 lanes of 32 bits, vpdpbusd (u8 · s8, four products into a lane, exact).
+
+#define ISA_NAME "avx512vnni"
+#define ISA_SYMBOL octet_isa_avx512vnni
+#define ISA_FEATURES "AVX-512 F BW VL DQ VNNI"
+#define ISA_DOT "vpdpbusd zmm"
+
+#define LANES 16
+#define BYTE_LANES 32
+
+typedef __m512i int_vector;
+typedef __m512 float_vector;
+typedef __m256i byte_vector;
+
+// MARK: - Tiles: 28 accumulators, two vectors of weights, one of activations
+
+#define TILES_TALL(STAMP, panels)                                                                                 \
+    STAMP(1, panels)                                                                                              \
+    STAMP(2, panels) STAMP(3, panels) STAMP(4, panels) STAMP(5, panels) STAMP(6, panels) STAMP(7, panels)         \
+        STAMP(8, panels) STAMP(9, panels) STAMP(10, panels) STAMP(11, panels) STAMP(12, panels) STAMP(13, panels) \
+            STAMP(14, panels)
+#define TILES_WIDE(STAMP, panels) \
+    STAMP(1, panels) STAMP(2, panels) STAMP(3, panels) STAMP(4, panels) STAMP(5, panels) STAMP(6, panels)
+#define TILES(STAMP) TILES_TALL(STAMP, 1) TILES_TALL(STAMP, 2) TILES_WIDE(STAMP, 3) TILES_WIDE(STAMP, 4)
+#define TILE_MR 14
+#define TILE_PANELS 2
+#define TILE_WIDE_MR 6
+#define TILE_WIDE_PANELS 4
+
+#define INT8_KR 4
+typedef uint8_t int8_stored;
+typedef __m512i int8_activations;
+typedef __m512i int8_weights;
+OCTET_INLINE int8_activations int8_broadcast(const void *p) {
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    return _mm512_set1_epi32(four);
+}
+OCTET_INLINE int8_weights int8_load_weights(const void *p) { return _mm512_load_si512(p); }
+OCTET_INLINE int_vector int8_dot(int_vector sum, int8_activations a, int8_weights w) {
+    return _mm512_dpbusd_epi32(sum, a, w);
+}
+// Hides from the compiler that a value does not change (for loops that only measure).
+#define OPAQUE(vector) __asm__ volatile("" : "+v"(vector))
+
+// MARK: - 32-bit integers
+
+OCTET_INLINE int_vector int_broadcast(int32_t x) { return _mm512_set1_epi32(x); }
+OCTET_INLINE int_vector int_load(const int32_t *p) { return _mm512_loadu_si512(p); }
+OCTET_INLINE int_vector int_add(int_vector a, int_vector b) { return _mm512_add_epi32(a, b); }
+OCTET_INLINE int_vector int_subtract(int_vector a, int_vector b) { return _mm512_sub_epi32(a, b); }
+OCTET_INLINE int_vector int_multiply(int_vector a, int_vector b) { return _mm512_mullo_epi32(a, b); }
+// sum + a · b for a in 0 ... 255 and b in −128 ... 127
+OCTET_INLINE int_vector int_multiply_add_bytes(int_vector sum, int_vector a, int_vector b) {
+    return _mm512_dpwssd_epi32(sum, a, b);
+}
+OCTET_INLINE void int_store(int32_t *p, int_vector v) { _mm512_storeu_si512(p, v); }
+
+// MARK: - float32
+
+OCTET_INLINE float_vector float_broadcast(float x) { return _mm512_set1_ps(x); }
+OCTET_INLINE float_vector float_load(const float *p) { return _mm512_loadu_ps(p); }
+OCTET_INLINE void float_store(float *p, float_vector v) { _mm512_storeu_ps(p, v); }
+OCTET_INLINE float_vector float_add(float_vector a, float_vector b) { return _mm512_add_ps(a, b); }
+OCTET_INLINE float_vector float_subtract(float_vector a, float_vector b) { return _mm512_sub_ps(a, b); }
+OCTET_INLINE float_vector float_multiply(float_vector a, float_vector b) { return _mm512_mul_ps(a, b); }
+OCTET_INLINE float_vector float_divide(float_vector a, float_vector b) { return _mm512_div_ps(a, b); }
+OCTET_INLINE float_vector float_multiply_add(float_vector sum, float_vector a, float_vector b) {
+    return _mm512_fmadd_ps(a, b, sum);
+}
+// a > b ? a : b and a < b ? a : b, so b where either is NaN
+OCTET_INLINE float_vector float_max(float_vector a, float_vector b) { return _mm512_max_ps(a, b); }
+OCTET_INLINE float_vector float_min(float_vector a, float_vector b) { return _mm512_min_ps(a, b); }
+OCTET_INLINE float_vector float_zero_where_nan(float_vector x, float_vector nan_like) {
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(nan_like, nan_like, _CMP_ORD_Q), x);
+}
+// low ≤ x ≤ high ? yes : no
+OCTET_INLINE float_vector float_if_between(float_vector x, float_vector low, float_vector high, float_vector yes,
+                                           float_vector no) {
+    const __mmask16 above = _mm512_cmp_ps_mask(x, low, _CMP_GE_OQ);
+    return _mm512_mask_blend_ps(_mm512_mask_cmp_ps_mask(above, x, high, _CMP_LE_OQ), no, yes);
+}
+OCTET_INLINE float_vector float_from_int(int_vector v) { return _mm512_cvtepi32_ps(v); }
+OCTET_INLINE int_vector float_round(float_vector v) { return _mm512_cvtps_epi32(v); }  // half to even
+OCTET_INLINE int_vector float_truncate(float_vector v) { return _mm512_cvttps_epi32(v); }
+
+// MARK: - Bytes as 32-bit lanes; a store keeps the low byte
+
+OCTET_INLINE int_vector int_load_u8(const uint8_t *p) {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+}
+OCTET_INLINE int_vector int_load_s8(const int8_t *p) {
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p));
+}
+OCTET_INLINE void int_store_u8(uint8_t *p, int_vector v) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(v)); }
+
+// MARK: - The first `count` lanes (1 ... LANES): nothing else is touched, missing lanes read as 0
+
+OCTET_INLINE __mmask16 lanes(size_t count) { return (__mmask16)((1u << count) - 1); }
+OCTET_INLINE void int_store_part(int32_t *p, int_vector v, size_t count) {
+    _mm512_mask_storeu_epi32(p, lanes(count), v);
+}
+OCTET_INLINE int_vector int_load_part(const int32_t *p, size_t count) {
+    return _mm512_maskz_loadu_epi32(lanes(count), p);
+}
+OCTET_INLINE float_vector float_load_part(const float *p, size_t count) {
+    return _mm512_maskz_loadu_ps(lanes(count), p);
+}
+OCTET_INLINE void float_store_part(float *p, float_vector v, size_t count) {
+    _mm512_mask_storeu_ps(p, lanes(count), v);
+}
+OCTET_INLINE int_vector int_load_u8_part(const uint8_t *p, size_t count) {
+    return _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(lanes(count), p));
+}
+OCTET_INLINE int_vector int_load_s8_part(const int8_t *p, size_t count) {
+    return _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(lanes(count), p));
+}
+OCTET_INLINE void int_store_u8_part(uint8_t *p, int_vector v, size_t count) {
+    _mm_mask_storeu_epi8(p, lanes(count), _mm512_cvtepi32_epi8(v));
+}
+
+// MARK: - Bytes as bytes
+
+OCTET_INLINE byte_vector byte_broadcast(uint8_t x) { return _mm256_set1_epi8((char)x); }
+OCTET_INLINE byte_vector byte_load(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+OCTET_INLINE void byte_store(uint8_t *p, byte_vector v) { _mm256_storeu_si256((__m256i *)p, v); }
+OCTET_INLINE byte_vector byte_max(byte_vector a, byte_vector b) { return _mm256_max_epu8(a, b); }
+OCTET_INLINE byte_vector byte_min(byte_vector a, byte_vector b) { return _mm256_min_epu8(a, b); }
+OCTET_INLINE __mmask32 byte_lanes(size_t count) { return (__mmask32)((1ull << count) - 1); }
+OCTET_INLINE byte_vector byte_load_part(const uint8_t *p, size_t count) {
+    return _mm256_maskz_loadu_epi8(byte_lanes(count), p);
+}
+OCTET_INLINE void byte_store_part(uint8_t *p, byte_vector v, size_t count) {
+    _mm256_mask_storeu_epi8(p, byte_lanes(count), v);
+}
+
+#include "float32_tile.h"

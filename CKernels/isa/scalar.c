@@ -1,0 +1,12 @@
+#include <math.h>
+#include <string.h>
+
+#include "../internal.h"
+#include "../window.h"
+#include "target.h"
+
+static bool isa_supported(void) { return true; }
+
+#include "scalar.h"
+
+#include "../generic/descriptor.inc"

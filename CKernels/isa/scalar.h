@@ -1,0 +1,210 @@
+// The vocabulary in plain C, for every architecture and as the yardstick of the others: a vector is a small array, and
+// the loops over its lanes are left to the compiler.
+#define ISA_NAME "scalar"
+#define ISA_SYMBOL octet_isa_scalar
+#define ISA_FEATURES "none"
+#define ISA_DOT "C"
+
+#define LANES 8
+#define BYTE_LANES 16
+
+typedef struct {
+    int32_t lane[LANES];
+} int_vector;
+typedef struct {
+    float lane[LANES];
+} float_vector;
+typedef struct {
+    uint8_t lane[BYTE_LANES];
+} byte_vector;
+
+#define FOR_LANES for (int i = 0; i < LANES; i++)
+
+// MARK: - Tiles
+
+#define TILES(STAMP) STAMP(1, 1) STAMP(2, 1) STAMP(3, 1) STAMP(4, 1)
+#define TILE_MR 4
+#define TILE_PANELS 1
+#define TILE_WIDE_MR 1
+#define TILE_WIDE_PANELS 1
+
+#define INT8_KR 1
+typedef uint8_t int8_stored;
+typedef int32_t int8_activations;
+typedef struct {
+    int32_t lane[LANES];
+} int8_weights;
+OCTET_INLINE int8_activations int8_broadcast(const void *p) { return *(const uint8_t *)p; }
+OCTET_INLINE int8_weights int8_load_weights(const void *p) {
+    int8_weights w;
+    FOR_LANES w.lane[i] = ((const int8_t *)p)[i];
+    return w;
+}
+OCTET_INLINE int_vector int8_dot(int_vector sum, int8_activations a, int8_weights w) {
+    FOR_LANES sum.lane[i] += a * w.lane[i];
+    return sum;
+}
+#define OPAQUE(vector) __asm__ volatile("" : "+m"(vector))
+
+// MARK: - 32-bit integers
+
+OCTET_INLINE int_vector int_broadcast(int32_t x) {
+    int_vector v;
+    FOR_LANES v.lane[i] = x;
+    return v;
+}
+OCTET_INLINE int_vector int_load(const int32_t *p) {
+    int_vector v;
+    FOR_LANES v.lane[i] = p[i];
+    return v;
+}
+OCTET_INLINE void int_store(int32_t *p, int_vector v) { FOR_LANES p[i] = v.lane[i]; }
+OCTET_INLINE int_vector int_add(int_vector a, int_vector b) {
+    FOR_LANES a.lane[i] += b.lane[i];
+    return a;
+}
+OCTET_INLINE int_vector int_subtract(int_vector a, int_vector b) {
+    FOR_LANES a.lane[i] -= b.lane[i];
+    return a;
+}
+OCTET_INLINE int_vector int_multiply(int_vector a, int_vector b) {
+    FOR_LANES a.lane[i] *= b.lane[i];
+    return a;
+}
+OCTET_INLINE int_vector int_multiply_add_bytes(int_vector sum, int_vector a, int_vector b) {
+    FOR_LANES sum.lane[i] += a.lane[i] * b.lane[i];
+    return sum;
+}
+
+// MARK: - float32
+
+OCTET_INLINE float_vector float_broadcast(float x) {
+    float_vector v;
+    FOR_LANES v.lane[i] = x;
+    return v;
+}
+OCTET_INLINE float_vector float_load(const float *p) {
+    float_vector v;
+    FOR_LANES v.lane[i] = p[i];
+    return v;
+}
+OCTET_INLINE void float_store(float *p, float_vector v) { FOR_LANES p[i] = v.lane[i]; }
+OCTET_INLINE float_vector float_add(float_vector a, float_vector b) {
+    FOR_LANES a.lane[i] += b.lane[i];
+    return a;
+}
+OCTET_INLINE float_vector float_subtract(float_vector a, float_vector b) {
+    FOR_LANES a.lane[i] -= b.lane[i];
+    return a;
+}
+OCTET_INLINE float_vector float_multiply(float_vector a, float_vector b) {
+    FOR_LANES a.lane[i] *= b.lane[i];
+    return a;
+}
+OCTET_INLINE float_vector float_divide(float_vector a, float_vector b) {
+    FOR_LANES a.lane[i] /= b.lane[i];
+    return a;
+}
+OCTET_INLINE float_vector float_multiply_add(float_vector sum, float_vector a, float_vector b) {
+    FOR_LANES sum.lane[i] += a.lane[i] * b.lane[i];
+    return sum;
+}
+// b where either is NaN
+OCTET_INLINE float_vector float_max(float_vector a, float_vector b) {
+    FOR_LANES a.lane[i] = a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i];
+    return a;
+}
+OCTET_INLINE float_vector float_min(float_vector a, float_vector b) {
+    FOR_LANES a.lane[i] = a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i];
+    return a;
+}
+OCTET_INLINE float_vector float_zero_where_nan(float_vector x, float_vector nan_like) {
+    FOR_LANES x.lane[i] = nan_like.lane[i] == nan_like.lane[i] ? x.lane[i] : 0;
+    return x;
+}
+OCTET_INLINE float_vector float_if_between(float_vector x, float_vector low, float_vector high, float_vector yes,
+                                           float_vector no) {
+    FOR_LANES no.lane[i] = x.lane[i] >= low.lane[i] && x.lane[i] <= high.lane[i] ? yes.lane[i] : no.lane[i];
+    return no;
+}
+OCTET_INLINE float_vector float_from_int(int_vector v) {
+    float_vector x;
+    FOR_LANES x.lane[i] = (float)v.lane[i];
+    return x;
+}
+OCTET_INLINE int_vector float_truncate(float_vector v) {
+    int_vector x;
+    FOR_LANES x.lane[i] = (int32_t)v.lane[i];
+    return x;
+}
+// Half to even for |v| < 2²²: adding 1.5 · 2²³ leaves no bits for a fraction, so the addition itself rounds.
+OCTET_INLINE int_vector float_round(float_vector v) {
+    FOR_LANES v.lane[i] = (v.lane[i] + 12582912.0f) - 12582912.0f;
+    return float_truncate(v);
+}
+
+// MARK: - The first `count` lanes (1 ... LANES): nothing else is touched, missing lanes read as 0
+
+OCTET_INLINE int_vector int_load_part(const int32_t *p, size_t count) {
+    int_vector v = int_broadcast(0);
+    for (size_t i = 0; i < count; i++) v.lane[i] = p[i];
+    return v;
+}
+OCTET_INLINE void int_store_part(int32_t *p, int_vector v, size_t count) {
+    for (size_t i = 0; i < count; i++) p[i] = v.lane[i];
+}
+OCTET_INLINE float_vector float_load_part(const float *p, size_t count) {
+    float_vector v = float_broadcast(0);
+    for (size_t i = 0; i < count; i++) v.lane[i] = p[i];
+    return v;
+}
+OCTET_INLINE void float_store_part(float *p, float_vector v, size_t count) {
+    for (size_t i = 0; i < count; i++) p[i] = v.lane[i];
+}
+OCTET_INLINE int_vector int_load_u8_part(const uint8_t *p, size_t count) {
+    int_vector v = int_broadcast(0);
+    for (size_t i = 0; i < count; i++) v.lane[i] = p[i];
+    return v;
+}
+OCTET_INLINE int_vector int_load_s8_part(const int8_t *p, size_t count) {
+    int_vector v = int_broadcast(0);
+    for (size_t i = 0; i < count; i++) v.lane[i] = p[i];
+    return v;
+}
+OCTET_INLINE void int_store_u8_part(uint8_t *p, int_vector v, size_t count) {
+    for (size_t i = 0; i < count; i++) p[i] = (uint8_t)v.lane[i];
+}
+
+// MARK: - Bytes as 32-bit lanes; a store keeps the low byte
+
+OCTET_INLINE int_vector int_load_u8(const uint8_t *p) { return int_load_u8_part(p, LANES); }
+OCTET_INLINE int_vector int_load_s8(const int8_t *p) { return int_load_s8_part(p, LANES); }
+OCTET_INLINE void int_store_u8(uint8_t *p, int_vector v) { int_store_u8_part(p, v, LANES); }
+
+// MARK: - Bytes as bytes
+
+OCTET_INLINE byte_vector byte_broadcast(uint8_t x) {
+    byte_vector v;
+    for (int i = 0; i < BYTE_LANES; i++) v.lane[i] = x;
+    return v;
+}
+OCTET_INLINE byte_vector byte_load_part(const uint8_t *p, size_t count) {
+    byte_vector v = byte_broadcast(0);
+    for (size_t i = 0; i < count; i++) v.lane[i] = p[i];
+    return v;
+}
+OCTET_INLINE void byte_store_part(uint8_t *p, byte_vector v, size_t count) {
+    for (size_t i = 0; i < count; i++) p[i] = v.lane[i];
+}
+OCTET_INLINE byte_vector byte_load(const uint8_t *p) { return byte_load_part(p, BYTE_LANES); }
+OCTET_INLINE void byte_store(uint8_t *p, byte_vector v) { byte_store_part(p, v, BYTE_LANES); }
+OCTET_INLINE byte_vector byte_max(byte_vector a, byte_vector b) {
+    for (int i = 0; i < BYTE_LANES; i++) a.lane[i] = a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i];
+    return a;
+}
+OCTET_INLINE byte_vector byte_min(byte_vector a, byte_vector b) {
+    for (int i = 0; i < BYTE_LANES; i++) a.lane[i] = a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i];
+    return a;
+}
+
+#include "float32_tile.h"

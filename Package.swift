@@ -1,0 +1,76 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The modules in the order in which they may depend on one another; ARCHITECTURE.md draws it, a test holds it.
+let package = Package(
+  name: "octet",
+  platforms: [.macOS(.v15)],
+  products: [
+    .library(name: "Octet", targets: ["Octet"]),
+    .executable(name: "octet", targets: ["OctetCLI"]),
+  ],
+  traits: [
+    .trait(name: "OpenBLAS", description: "Evaluate float operations with OpenBLAS (Linux) instead of Octet's own kernels.")
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+  ],
+  targets: [
+    .target(name: "CKernels", path: "CKernels", publicHeadersPath: "include"),
+    .target(name: "CZlib", path: "CZlib", publicHeadersPath: "include"),
+    .target(name: "CThreadPool", path: "CThreadPool", publicHeadersPath: "include"),
+    .systemLibrary(
+      name: "COpenBLAS", pkgConfig: "openblas",
+      providers: [.apt(["libopenblas-dev", "liblapacke-dev"]), .brew(["openblas"])]),
+
+    .target(
+      name: "OctetCore",
+      dependencies: [
+        "CKernels",
+        .target(name: "COpenBLAS", condition: .when(platforms: [.linux], traits: ["OpenBLAS"])),
+      ]),
+    .target(name: "OctetGraph", dependencies: ["OctetCore"]),
+    .target(name: "OctetNN", dependencies: ["OctetCore", "OctetGraph"]),
+    .target(name: "OctetQuantization", dependencies: ["OctetCore", "OctetGraph", .product(name: "Logging", package: "swift-log")]),
+    .target(name: "OctetEngine", dependencies: ["OctetCore", "OctetGraph", "CKernels", "CThreadPool"]),
+    .target(name: "OctetFormats", dependencies: ["OctetCore", "OctetGraph", "CZlib"]),
+    .target(
+      name: "Octet",
+      dependencies: ["OctetCore", "OctetGraph", "OctetNN", "OctetQuantization", "OctetEngine", "OctetFormats"]),
+    .executableTarget(
+      name: "OctetCLI", dependencies: ["Octet", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      resources: [.copy("Resources")]),
+
+    .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "CThreadPool"]),
+    .testTarget(
+      name: "OctetFormatsTests", dependencies: ["OctetCore", "OctetFormats", "CZlib"], exclude: ["Fixtures"]),
+    .testTarget(name: "OctetCLITests", dependencies: ["OctetCLI"]),
+
+    .target(name: "TestSupport", dependencies: ["OctetCore", "OctetFormats"], path: "Tests/TestSupport"),
+    .testTarget(name: "OctetCoreTests", dependencies: ["TestSupport", "OctetCore"]),
+    .testTarget(name: "OctetGraphTests", dependencies: ["TestSupport", "OctetCore", "OctetGraph", "OctetNN"]),
+    .testTarget(name: "OctetNNTests", dependencies: ["TestSupport", "OctetCore", "OctetGraph", "OctetNN"]),
+    .target(
+      name: "TestNetworks",
+      dependencies: ["TestSupport", "OctetCore", "OctetGraph", "OctetNN", "OctetQuantization", "OctetEngine"],
+      path: "Tests/TestNetworks"),
+    .target(name: "CAllocationCount", path: "Tests/CAllocationCount", publicHeadersPath: "."),
+    .testTarget(
+      name: "OctetQuantizationTests",
+      dependencies: ["TestNetworks", "TestSupport", "OctetCore", "OctetGraph", "OctetNN", "OctetQuantization"]),
+    .testTarget(
+      name: "OctetEngineTests",
+      dependencies: [
+        "CAllocationCount", "TestNetworks", "TestSupport", "OctetCore", "OctetGraph", "OctetNN", "OctetQuantization", "OctetEngine",
+        "OctetFormats",
+      ]),
+    .testTarget(
+      name: "PromiseTests",
+      dependencies: [
+        "TestNetworks", "TestSupport", "OctetCore", "OctetGraph", "OctetNN", "OctetQuantization", "OctetEngine", "OctetFormats",
+      ]),
+  ],
+  swiftLanguageModes: [.v6],
+  cLanguageStandard: .c11
+)

@@ -1,0 +1,7 @@
+/// One import for the whole library.
+@_exported import OctetCore
+@_exported import OctetEngine
+@_exported import OctetFormats
+@_exported import OctetGraph
+@_exported import OctetNN
+@_exported import OctetQuantization

@@ -1,0 +1,39 @@
+import ArgumentParser
+import Foundation
+import Octet
+
+@main
+struct OctetCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "octet",
+    abstract: "Int8 quantization for neural networks.",
+    discussion: """
+      Exit codes: 0 success, 1 the work failed, 2 the command was used wrongly.
+      The environment variable OCTET_ISA forces an instruction set; 'octet cpu' lists them.
+      """,
+    version: "octet 0.1.0",
+    subcommands: [DemoCommand.self, CPUCommand.self])
+
+  static func main() {
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch {
+      switch exitCode(for: error) {
+      case .success:
+        print(message(for: error))
+        Foundation.exit(0)
+      case .validationFailure:
+        complain(fullMessage(for: error))
+        Foundation.exit(2)
+      default:
+        complain("octet: \(error is OctetError ? "\(error)" : message(for: error))")
+        Foundation.exit(1)
+      }
+    }
+  }
+
+  private static func complain(_ text: String) {
+    FileHandle.standardError.write(Data((text + "\n").utf8))
+  }
+}

@@ -1,0 +1,18 @@
+extension QuantizationParameters {
+  /// Sums of more products than this may overflow 32 bits.
+  package static let longestIntegerSum = 65_000
+
+  /// Why no integer kernel takes a weight of this shape [outputs, ...] with these parameters; `nil`: they do.
+  ///
+  /// What a conversion reports and what an engine does must agree, so both ask here.
+  package func integerWeightObstacle(shape: [Int]) -> String? {
+    guard dtype == .int8 else { return "its weight is \(dtype.rawValue), not int8" }
+    guard hasZeroZeroPoints else { return "its weight has zero points other than 0" }
+    guard blockSize == nil, axis == nil || axis == 0 || axis == -shape.count else {
+      return "its weight has a scale for each index of axis \(axis!), not of axis 0"
+    }
+    guard !shape.contains(0) else { return "its weight is empty" }
+    let depth = shape.dropFirst().reduce(1, *)
+    return depth <= Self.longestIntegerSum ? nil : "it sums \(depth) products, more than \(Self.longestIntegerSum)"
+  }
+}

@@ -1,0 +1,163 @@
+extension Op {
+  /// 2-d convolution. Operands: x [n, c, h, w], weight [o, c / groups, kh, kw], bias [o] (optional), residual (optional, of
+  /// the result's shape). Result: `activation(conv(x, weight) + bias + residual)` [n, o, h', w'].
+  ///
+  /// Bias, residual and activation are what fusing leaves; ONNX's Conv has the first.
+  public struct Convolution: Operation, Codable {
+    public var stride: Size2D
+    public var padding: Padding2D
+    public var dilation: Size2D
+    public var groups: Int
+    public var activation: Activation?
+
+    public init(
+      stride: Size2D = 1, padding: Padding2D = 0, dilation: Size2D = 1, groups: Int = 1, activation: Activation? = nil
+    ) {
+      self.stride = stride
+      self.padding = padding
+      self.dilation = dilation
+      self.groups = groups
+      self.activation = activation
+    }
+
+    public var attributes: String {
+      var parts: [String] = []
+      if stride != 1 { parts.append("stride \(stride)") }
+      if !padding.isZero { parts.append("padding \(padding)") }
+      if dilation != 1 { parts.append("dilation \(dilation)") }
+      if groups != 1 { parts.append("groups \(groups)") }
+      if let activation { parts.append("\(activation)") }
+      return parts.joined(separator: ", ")
+    }
+
+    public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
+      let x = try operand(inputs, 0, "x")
+      let weight = try operand(inputs, 1, "weight")
+      try x.require(.float32, rank: 4...4, "x")
+      try weight.require(.float32, rank: 4...4, "weight")
+      guard let weightShape = weight.fixedShape, let channels = x.shape[1].size else {
+        throw OctetError(.unsupported, "conv", expected: "fixed channels and weight shape", found: "\(x), \(weight)")
+      }
+      guard groups > 0, stride.isPositive, dilation.isPositive, padding.isValid, weightShape[2] > 0, weightShape[3] > 0
+      else {
+        throw OctetError(
+          .invalidArgument, "conv", expected: "groups, stride, dilation and kernel above 0, padding of 0 or more",
+          found: "groups \(groups), stride \(stride), dilation \(dilation), padding \(padding), weight \(weight)")
+      }
+      guard channels.isMultiple(of: groups), weightShape[1] == channels / groups, weightShape[0].isMultiple(of: groups) else {
+        throw OctetError(
+          .shapeMismatch, "weight", expected: "[multiple of \(groups), \(channels) / \(groups), kh, kw]", found: "\(weight)")
+      }
+      try activation?.check()
+      let out = Dimension.fixed(weightShape[0])
+      if let bias = optionalOperand(inputs, 2) {
+        try bias.require(.float32, rank: 1...1, "bias")
+        try bias.requireShape([out], "bias")
+      }
+      let height = try windowCount(
+        x.shape[2], kernel: weightShape[2], stride: stride.height, dilation: dilation.height,
+        padding: (padding.top, padding.bottom), "x")
+      let width = try windowCount(
+        x.shape[3], kernel: weightShape[3], stride: stride.width, dilation: dilation.width,
+        padding: (padding.left, padding.right), "x")
+      let result = TensorType(.float32, [x.shape[0], out, height, width])
+      if let residual = optionalOperand(inputs, 3) {
+        try residual.require(.float32, rank: 4...4, "residual")
+        try residual.requireShape(result.shape, "residual")
+      }
+      return [result]
+    }
+
+    // For each image and group: [o, c·kh·kw] · im2col(x) [c·kh·kw, h'·w'].
+    public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
+      let x = inputs[0]!
+      let weight = inputs[1]!
+      let type = try outputTypes(inputs.map { $0?.type })[0]
+      var result = try Tensor(zeros: type.fixedShape!)
+      let (n, c, h, w) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3])
+      let (o, kh, kw) = (weight.shape[0], weight.shape[2], weight.shape[3])
+      let (outH, outW) = (result.shape[2], result.shape[3])
+      let (groupIn, groupOut, pixels) = (c / groups, o / groups, outH * outW)
+      let depth = groupIn * kh * kw
+      let isPointwise = kh == 1 && kw == 1 && stride == 1 && padding.isZero
+
+      try result.withUnsafeMutableScalars(as: Float.self) { out in
+        guard let out = out.baseAddress, pixels > 0 else { return }
+        try x.withUnsafeScalars(as: Float.self) { x in
+          try weight.withUnsafeScalars(as: Float.self) { weight in
+            let columns = UnsafeMutablePointer<Float>.allocate(capacity: isPointwise ? 1 : depth * pixels)
+            defer { columns.deallocate() }
+            for image in 0..<n {
+              for group in 0..<groups {
+                let source = x.baseAddress! + (image * c + group * groupIn) * h * w
+                if !isPointwise {
+                  im2col(source, channels: groupIn, h, w, kh, kw, outH, outW, into: columns)
+                }
+                FloatGEMM.multiply(
+                  m: groupOut, n: pixels, k: depth, weight.baseAddress! + group * groupOut * depth, (depth, 1),
+                  isPointwise ? source : UnsafePointer(columns), (pixels, 1),
+                  into: out + (image * o + group * groupOut) * pixels)
+              }
+            }
+          }
+        }
+      }
+      try addBias(optionalOperand(inputs, 2), to: &result, channelStride: pixels)
+      try finish(&result, residual: optionalOperand(inputs, 3), activation)
+      return [result]
+    }
+
+    private func im2col(
+      _ x: UnsafePointer<Float>, channels: Int, _ h: Int, _ w: Int, _ kh: Int, _ kw: Int, _ outH: Int, _ outW: Int,
+      into columns: UnsafeMutablePointer<Float>
+    ) {
+      var row = columns
+      for channel in 0..<channels {
+        for ky in 0..<kh {
+          for kx in 0..<kw {
+            for oy in 0..<outH {
+              let iy = oy * stride.height + ky * dilation.height - padding.top
+              let line = x + (channel * h + iy) * w
+              for ox in 0..<outW {
+                let ix = ox * stride.width + kx * dilation.width - padding.left
+                row[ox] = iy >= 0 && iy < h && ix >= 0 && ix < w ? line[ix] : 0
+              }
+              row += outW
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+/// Adds bias [c] to the channels of a contiguous result: element i belongs to channel (i / channelStride) mod c.
+func addBias(_ bias: Tensor?, to result: inout Tensor, channelStride: Int) throws {
+  guard let bias else { return }
+  try bias.withUnsafeScalars(as: Float.self) { bias in
+    try result.withUnsafeMutableScalars(as: Float.self) { out in
+      guard channelStride > 0, !bias.isEmpty else { return }
+      for (block, start) in stride(from: 0, to: out.count, by: channelStride).enumerated() {
+        let value = bias[block % bias.count]
+        for i in start..<start + channelStride { out[i] += value }
+      }
+    }
+  }
+}
+
+/// Adds the residual and applies the activation.
+func finish(_ result: inout Tensor, residual: Tensor?, _ activation: Activation?) throws {
+  try result.withUnsafeMutableScalars(as: Float.self) { out in
+    try residual?.withUnsafeScalars(as: Float.self) { residual in
+      for i in out.indices { out[i] += residual[i] }
+    }
+    if let range = activation?.range {
+      for i in out.indices { out[i] = clamp(out[i], to: range) }
+    }
+  }
+}
+
+/// The value within the range; NaN stays NaN.
+func clamp(_ x: Float, to range: ClosedRange<Float>) -> Float {
+  x < range.lowerBound ? range.lowerBound : (x > range.upperBound ? range.upperBound : x)
+}

@@ -1,0 +1,98 @@
+extension Op {
+  /// `activation(x · weightᵀ + bias)`. Operands: x [..., k], weight [n, k], bias [n] (optional). Result: [..., n].
+  public struct Linear: Operation, Codable {
+    public var activation: Activation?
+
+    public init(activation: Activation? = nil) { self.activation = activation }
+
+    public var attributes: String { activation.map { "\($0)" } ?? "" }
+
+    public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
+      let x = try operand(inputs, 0, "x")
+      let weight = try operand(inputs, 1, "weight")
+      try x.require(.float32, rank: 1...Int.max, "x")
+      try weight.require(.float32, rank: 2...2, "weight")
+      guard TensorType(.float32, [weight.shape[1]]).accepts(TensorType(.float32, [x.shape.last!])) else {
+        throw OctetError(.shapeMismatch, "x", expected: "a last axis of \(weight.shape[1])", found: "\(x)")
+      }
+      if let bias = optionalOperand(inputs, 2) {
+        try bias.require(.float32, rank: 1...1, "bias")
+        try bias.requireShape([weight.shape[0]], "bias")
+      }
+      try activation?.check()
+      return [TensorType(.float32, x.shape.dropLast() + [weight.shape[0]])]
+    }
+
+    public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
+      let x = inputs[0]!
+      let weight = inputs[1]!
+      let (n, k) = (weight.shape[0], weight.shape[1])
+      var result = try Tensor(zeros: x.shape.dropLast() + [n])
+      let m = elementCount(of: Array(x.shape.dropLast()))
+      try result.withUnsafeMutableScalars(as: Float.self) { out in
+        try x.withUnsafeScalars(as: Float.self) { x in
+          try weight.withUnsafeScalars(as: Float.self) { weight in
+            guard m > 0, n > 0, k > 0 else { return }
+            FloatGEMM.multiply(
+              m: m, n: n, k: k, x.baseAddress!, (k, 1), weight.baseAddress!, (1, k), into: out.baseAddress!)
+          }
+        }
+      }
+      try addBias(optionalOperand(inputs, 2), to: &result, channelStride: 1)
+      try finish(&result, residual: nil, activation)
+      return [result]
+    }
+  }
+
+  /// Matrix product with broadcast leading axes: a [..., m, k], b [..., k, n]. Result: [..., m, n].
+  ///
+  /// A vector a [k] counts as a row, a vector b [k] as a column, whose axis the result does not have.
+  public struct MatMul: Operation, Codable {
+    public init() {}
+
+    public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
+      let a = try operand(inputs, 0, "a")
+      let b = try operand(inputs, 1, "b")
+      try a.require(.float32, rank: 1...Int.max, "a")
+      try b.require(.float32, rank: 1...Int.max, "b")
+      if a.rank == 1 || b.rank == 1 {
+        let row = TensorType(.float32, a.rank == 1 ? [1] + a.shape : a.shape)
+        let column = TensorType(.float32, b.rank == 1 ? b.shape + [1] : b.shape)
+        var result = try outputTypes([row, column])[0]
+        if b.rank == 1 { result.shape.removeLast() }
+        if a.rank == 1 { result.shape.remove(at: result.rank - (b.rank == 1 ? 1 : 2)) }
+        return [result]
+      }
+      let inner = TensorType(.float32, [a.shape[a.rank - 1]])
+      guard inner.accepts(TensorType(.float32, [b.shape[b.rank - 2]])) else {
+        throw OctetError(.shapeMismatch, "b", expected: "[..., \(a.shape[a.rank - 1]), n]", found: "\(b)")
+      }
+      let leading = try broadcast(a.shape.dropLast(2), b.shape.dropLast(2))
+      return [TensorType(.float32, leading + [a.shape[a.rank - 2], b.shape[b.rank - 1]])]
+    }
+
+    public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
+      let type = try outputTypes(inputs.map { $0?.type })[0]
+      let a = inputs[0]!.rank == 1 ? inputs[0]!.reinterpreted(as: [1] + inputs[0]!.shape) : inputs[0]!
+      let b = inputs[1]!.rank == 1 ? inputs[1]!.reinterpreted(as: inputs[1]!.shape + [1]) : inputs[1]!
+      var result = try Tensor(zeros: outputTypes([a.type, b.type])[0].fixedShape!)
+      let (m, k, n) = (a.shape[a.rank - 2], a.shape[a.rank - 1], b.shape[b.rank - 1])
+      let leading = Array(result.shape.dropLast(2))
+      let offsetsA = BroadcastOffsets(of: Array(a.shape.dropLast(2)), to: leading)
+      let offsetsB = BroadcastOffsets(of: Array(b.shape.dropLast(2)), to: leading)
+      try result.withUnsafeMutableScalars(as: Float.self) { out in
+        try a.withUnsafeScalars(as: Float.self) { a in
+          try b.withUnsafeScalars(as: Float.self) { b in
+            guard !out.isEmpty, k > 0 else { return }
+            for batch in 0..<elementCount(of: leading) {
+              FloatGEMM.multiply(
+                m: m, n: n, k: k, a.baseAddress! + offsetsA[batch] * m * k, (k, 1),
+                b.baseAddress! + offsetsB[batch] * k * n, (n, 1), into: out.baseAddress! + batch * m * n)
+            }
+          }
+        }
+      }
+      return [result.reinterpreted(as: type.fixedShape!)]
+    }
+  }
+}

@@ -1,0 +1,107 @@
+/// The meaning of an operation. Its gradient belongs here too, beside the evaluation it differentiates.
+public protocol Operation: Hashable, Sendable {
+  /// The types of the results for operands of these types; dimensions may be symbolic.
+  ///
+  /// - Throws: `OctetError` if the operands do not fit.
+  func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType]
+
+  /// The results for concrete operands that ``outputTypes(_:)`` has accepted.
+  func evaluate(_ inputs: [Tensor?]) throws -> [Tensor]
+
+  /// The attributes as people read them: `stride 2, padding 1`; empty if there is nothing unusual.
+  var attributes: String { get }
+}
+
+extension Operation {
+  public var attributes: String { "" }
+}
+
+// MARK: - What shape rules have in common
+
+/// Operand `index`, which must be there.
+func operand<Operand>(_ inputs: [Operand?], _ index: Int, _ name: String) throws -> Operand {
+  guard index < inputs.count, let operand = inputs[index] else {
+    throw OctetError(.invalidArgument, name, expected: "an operand", found: "none")
+  }
+  return operand
+}
+
+/// Operand `index`, if it is there.
+func optionalOperand<Operand>(_ inputs: [Operand?], _ index: Int) -> Operand? {
+  index < inputs.count ? inputs[index] : nil
+}
+
+extension TensorType {
+  func require(_ dtype: DType, rank: ClosedRange<Int>, _ name: String) throws {
+    guard self.dtype == dtype else {
+      throw OctetError(.dtypeMismatch, name, expected: dtype.rawValue, found: "\(self)")
+    }
+    guard rank.contains(self.rank) else {
+      let expected = rank.count == 1 ? "rank \(rank.lowerBound)" : "a rank of \(rank.lowerBound) or more"
+      throw OctetError(.shapeMismatch, name, expected: expected, found: "\(self)")
+    }
+  }
+
+  func requireShape(_ shape: [Dimension], _ name: String) throws {
+    guard TensorType(dtype, shape).accepts(self) else {
+      throw OctetError(.shapeMismatch, name, expected: "shape \(shape)", found: "\(self)")
+    }
+  }
+
+  /// Checks that sizes are not negative and their product is one that tensors can have, so that arithmetic with them
+  /// does not overflow.
+  package func requireSensible(_ name: String) throws {
+    guard checkedElementCount(of: shape.map { $0.size ?? 1 }) != nil else {
+      throw OctetError(.shapeMismatch, name, expected: "a shape of sensible sizes", found: "\(self)")
+    }
+  }
+
+  /// The axis counted from the front; negative axes count from the end.
+  func axis(_ axis: Int) throws -> Int {
+    guard axis >= -rank, axis < rank else {
+      throw OctetError(.shapeMismatch, "axis", expected: "an axis of \(self)", found: "\(axis)")
+    }
+    return axis < 0 ? axis + rank : axis
+  }
+}
+
+/// The shape that two shapes broadcast to, by NumPy's rule.
+func broadcast(_ a: [Dimension], _ b: [Dimension]) throws -> [Dimension] {
+  let rank = max(a.count, b.count)
+  let padded = [a, b].map { [Dimension](repeating: 1, count: rank - $0.count) + $0 }
+  return try zip(padded[0], padded[1]).map { x, y in
+    switch (x, y) {
+    case _ where x == y: x
+    case (1, _): y
+    case (_, 1): x
+    // A name stands for a number that must turn out to be the known one.
+    case (.symbolic, .fixed): y
+    case (.fixed, .symbolic): x
+    default:
+      throw OctetError(.shapeMismatch, "operands", expected: "shapes that broadcast", found: "\(a) and \(b)")
+    }
+  }
+}
+
+/// What the numbers of an attribute may be at most.
+let largestAttribute = 1 << 31
+
+/// The number of places of a window along one axis: `(size + padding − dilation · (kernel − 1) − 1) / stride + 1`.
+func windowCount(
+  _ size: Dimension, kernel: Int, stride: Int, dilation: Int, padding: (Int, Int), ceilMode: Bool = false, _ name: String
+) throws -> Dimension {
+  guard let size = size.size else {
+    throw OctetError(.unsupported, name, expected: "a fixed height and width", found: "\(size)")
+  }
+  let padded = size + padding.0 + padding.1
+  let (reach, overflow) = dilation.multipliedReportingOverflow(by: kernel - 1)
+  guard !overflow, reach < padded else {
+    throw OctetError(
+      .shapeMismatch, name, expected: "a padded input of at least \(dilation) · (\(kernel) − 1) + 1", found: "\(padded)")
+  }
+  let span = padded - reach - 1
+  var count = (span + (ceilMode ? stride - 1 : 0)) / stride + 1
+  // The last window must start inside the input or its leading padding (PyTorch's and ONNX's rule).
+  if ceilMode, (count - 1) * stride >= size + padding.0 { count -= 1 }
+  return .fixed(count)
+}

@@ -1,0 +1,201 @@
+extension Op {
+  /// Pooling over windows of the image axes. Operand: x [n, c, h, w]. Result: [n, c, h', w'].
+  public struct Pool: Operation, Codable {
+    public enum Kind: String, Hashable, Sendable, Codable {
+      case max, average
+    }
+
+    public var kind: Kind
+    public var kernel: Size2D
+    public var stride: Size2D
+    public var padding: Padding2D
+    public var dilation: Size2D
+    /// Round the number of windows up instead of down.
+    public var ceilMode: Bool
+    /// Whether padding counts as zeros in an average (PyTorch's default), or not at all (ONNX's).
+    public var countIncludePad: Bool
+
+    public init(
+      _ kind: Kind, kernel: Size2D, stride: Size2D? = nil, padding: Padding2D = 0, dilation: Size2D = 1,
+      ceilMode: Bool = false, countIncludePad: Bool = true
+    ) {
+      self.kind = kind
+      self.kernel = kernel
+      self.stride = stride ?? kernel
+      self.padding = padding
+      self.dilation = dilation
+      self.ceilMode = ceilMode
+      self.countIncludePad = countIncludePad
+    }
+
+    public var attributes: String {
+      var parts = ["kernel \(kernel)"]
+      if stride != kernel { parts.append("stride \(stride)") }
+      if !padding.isZero { parts.append("padding \(padding)") }
+      if dilation != 1 { parts.append("dilation \(dilation)") }
+      if ceilMode { parts.append("ceil") }
+      if kind == .average, !padding.isZero, !countIncludePad { parts.append("padding not counted") }
+      return parts.joined(separator: ", ")
+    }
+
+    public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
+      let x = try operand(inputs, 0, "x")
+      try x.require(.float32, rank: 4...4, "x")
+      guard kernel.isPositive, stride.isPositive, dilation.isPositive, padding.isValid,
+        max(padding.top, padding.bottom) < (kernel.height - 1) * dilation.height + 1,
+        max(padding.left, padding.right) < (kernel.width - 1) * dilation.width + 1
+      else {
+        throw OctetError(
+          .invalidArgument, "pool", expected: "kernel, stride and dilation above 0, padding smaller than the window",
+          found: attributes)
+      }
+      let height = try windowCount(
+        x.shape[2], kernel: kernel.height, stride: stride.height, dilation: dilation.height,
+        padding: (padding.top, padding.bottom), ceilMode: ceilMode, "x")
+      let width = try windowCount(
+        x.shape[3], kernel: kernel.width, stride: stride.width, dilation: dilation.width,
+        padding: (padding.left, padding.right), ceilMode: ceilMode, "x")
+      return [TensorType(.float32, [x.shape[0], x.shape[1], height, width])]
+    }
+
+    public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
+      let x = inputs[0]!
+      var result = try Tensor(zeros: outputTypes([x.type])[0].fixedShape!)
+      let (h, w, outH, outW) = (x.shape[2], x.shape[3], result.shape[2], result.shape[3])
+      let rowWindows = (0..<outH).map { window($0, stride.height, dilation.height, kernel.height, padding.top, h) }
+      let columnWindows = (0..<outW).map { window($0, stride.width, dilation.width, kernel.width, padding.left, w) }
+      try result.withUnsafeMutableScalars(as: Float.self) { out in
+        try x.withUnsafeScalars(as: Float.self) { x in
+          for plane in 0..<(outH * outW == 0 ? 0 : out.count / (outH * outW)) {
+            for oy in 0..<outH {
+              let rows = rowWindows[oy]
+              for ox in 0..<outW {
+                let columns = columnWindows[ox]
+                var value: Float = kind == .max ? -.infinity : 0
+                for iy in rows {
+                  for ix in columns {
+                    let sample = x[(plane * h + iy) * w + ix]
+                    // NaN wins a maximum, as in PyTorch.
+                    if kind == .max { value = sample > value || sample.isNaN ? sample : value } else { value += sample }
+                  }
+                }
+                if kind == .average {
+                  value /= Float(divisor(oy, ox, h, w, inside: rows.count * columns.count))
+                }
+                out[(plane * outH + oy) * outW + ox] = value
+              }
+            }
+          }
+        }
+      }
+      return [result]
+    }
+
+    /// The positions inside the input that window `index` covers along one axis.
+    private func window(
+      _ index: Int, _ stride: Int, _ dilation: Int, _ kernel: Int, _ padding: Int, _ size: Int
+    ) -> [Int] {
+      (0..<kernel).map { index * stride + $0 * dilation - padding }.filter { $0 >= 0 && $0 < size }
+    }
+
+    /// What an average divides by: the elements inside, or the window clipped to the padded input.
+    private func divisor(_ oy: Int, _ ox: Int, _ h: Int, _ w: Int, inside: Int) -> Int {
+      guard countIncludePad else { return max(inside, 1) }
+      let y = oy * stride.height - padding.top
+      let x = ox * stride.width - padding.left
+      let rows = (0..<kernel.height).count { y + $0 * dilation.height < h + padding.bottom }
+      let columns = (0..<kernel.width).count { x + $0 * dilation.width < w + padding.right }
+      return rows * columns
+    }
+
+    /// Whether an average divides by another number where a window reaches beyond the padding. Kernels, which divide by
+    /// the whole window or by the elements inside, cannot.
+    package var clipsWindowsToPadding: Bool { kind == .average && ceilMode && countIncludePad }
+  }
+
+  /// Average pooling to a given size. Operand: x [n, c, h, w]. Result: [n, c, size]. Window i of axis length h covers
+  /// `⌊i·h/size⌋ ..< ⌈(i + 1)·h/size⌉` (PyTorch's rule).
+  public struct AdaptiveAveragePool: Operation, Codable {
+    public var size: Size2D
+
+    public init(_ size: Size2D) { self.size = size }
+
+    public var attributes: String { "size \(size)" }
+
+    public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
+      let x = try operand(inputs, 0, "x")
+      try x.require(.float32, rank: 4...4, "x")
+      guard size.isPositive else {
+        throw OctetError(.invalidArgument, "size", expected: "numbers above 0", found: "\(size)")
+      }
+      return [TensorType(.float32, [x.shape[0], x.shape[1], .fixed(size.height), .fixed(size.width)])]
+    }
+
+    public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
+      let x = inputs[0]!
+      var result = try Tensor(zeros: outputTypes([x.type])[0].fixedShape!)
+      let (h, w) = (x.shape[2], x.shape[3])
+      func window(_ i: Int, _ length: Int, _ size: Int) -> Range<Int> {
+        i * length / size..<((i + 1) * length + size - 1) / size
+      }
+      try result.withUnsafeMutableScalars(as: Float.self) { out in
+        try x.withUnsafeScalars(as: Float.self) { x in
+          for i in out.indices {
+            let (plane, oy, ox) = (i / (size.height * size.width), i / size.width % size.height, i % size.width)
+            let rows = window(oy, h, size.height)
+            let columns = window(ox, w, size.width)
+            var sum: Float = 0
+            for iy in rows { for ix in columns { sum += x[(plane * h + iy) * w + ix] } }
+            out[i] = sum / Float(rows.count * columns.count)
+          }
+        }
+      }
+      return [result]
+    }
+  }
+
+  /// A reduction over axes. Operand: x. Result: x's shape with the axes of size 1, or without them.
+  public struct Reduce: Operation, Codable {
+    public enum Kind: String, Hashable, Sendable, Codable {
+      case mean, sum
+    }
+
+    public var kind: Kind
+    public var axes: [Int]
+    public var keepDimensions: Bool
+
+    public init(_ kind: Kind, axes: [Int], keepDimensions: Bool = true) {
+      self.kind = kind
+      self.axes = axes
+      self.keepDimensions = keepDimensions
+    }
+
+    public var attributes: String { "axes \(axes)" + (keepDimensions ? "" : ", axes dropped") }
+
+    public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
+      let x = try operand(inputs, 0, "x")
+      try x.require(.float32, rank: 1...Int.max, "x")
+      let reduced = Set(try axes.map { try x.axis($0) })
+      let shape = x.shape.enumerated().compactMap { axis, size in
+        reduced.contains(axis) ? (keepDimensions ? Dimension.fixed(1) : nil) : size
+      }
+      return [TensorType(.float32, shape)]
+    }
+
+    public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
+      let x = inputs[0]!
+      let reduced = Set(try axes.map { try x.type.axis($0) })
+      let kept = x.shape.enumerated().map { reduced.contains($0) ? 1 : $1 }
+      var result = try Tensor(zeros: outputTypes([x.type])[0].fixedShape!)
+      let offsets = BroadcastOffsets(of: kept, to: x.shape)
+      let divisor = kind == .mean ? Float(reduced.reduce(1) { $0 * x.shape[$1] }) : 1
+      try result.withUnsafeMutableScalars(as: Float.self) { out in
+        try x.withUnsafeScalars(as: Float.self) { x in
+          for i in x.indices { out[offsets[i]] += x[i] }
+        }
+        for i in out.indices { out[i] /= divisor }
+      }
+      return [result]
+    }
+  }
+}

@@ -1,0 +1,51 @@
+/// One axis of a shape: a number, or a name for a number that is known only when the graph runs.
+public enum Dimension: Hashable, Sendable, ExpressibleByIntegerLiteral, CustomStringConvertible {
+  case fixed(Int)
+  case symbolic(String)
+
+  public init(integerLiteral value: Int) { self = .fixed(value) }
+
+  /// The number, if it is known.
+  public var size: Int? {
+    if case .fixed(let size) = self { size } else { nil }
+  }
+
+  public var description: String {
+    switch self {
+    case .fixed(let size): "\(size)"
+    case .symbolic(let name): name
+    }
+  }
+}
+
+/// What is known of a tensor before there are values: element type and shape.
+public struct TensorType: Hashable, Sendable, CustomStringConvertible {
+  public var dtype: DType
+  public var shape: [Dimension]
+
+  public init(_ dtype: DType, _ shape: [Dimension]) {
+    self.dtype = dtype
+    self.shape = shape
+  }
+
+  public init(_ dtype: DType, fixed shape: [Int]) {
+    self.init(dtype, shape.map(Dimension.fixed))
+  }
+
+  public var rank: Int { shape.count }
+
+  /// The shape, if every dimension is known.
+  public var fixedShape: [Int]? {
+    let sizes = shape.compactMap(\.size)
+    return sizes.count == shape.count ? sizes : nil
+  }
+
+  public var description: String { "\(dtype.rawValue) \(shape)" }
+
+  /// Whether a concrete tensor of `other`'s type may stand where this one is asked for: the same element type and
+  /// rank, and equal numbers wherever both are known.
+  public func accepts(_ other: TensorType) -> Bool {
+    dtype == other.dtype && rank == other.rank
+      && zip(shape, other.shape).allSatisfy { $0.size == nil || $1.size == nil || $0 == $1 }
+  }
+}

@@ -1,0 +1,137 @@
+import CKernels
+import OctetCore
+
+/// The weights of a convolution or linear layer in the kernels' layout, with what an epilogue needs for each channel.
+struct ConvolutionWeights: Sendable {
+  let isInteger: Bool
+  let isDepthwise: Bool
+  /// Everything but the sizes of the image.
+  let shape: octet_conv_shape
+  let packed: TensorStorage
+  /// By channel, padded as the kernels want it: Σ w, the scale of the weight, and the real bias.
+  private let sums: [Int32]
+  private let scales: [Float]
+  private let biases: [Float]
+
+  /// Weights in integers, symmetric.
+  ///
+  /// - Parameters:
+  ///   - weight: int8 [o, i / groups, kh, kw]
+  ///   - scales: one, or one for each output channel
+  ///   - bias: float32 [o]
+  init(weight: Tensor, scales: [Float], bias: Tensor?, _ attributes: Op.Convolution, allowsDepthwise: Bool) throws {
+    try self.init(
+      weight: weight, scales: scales, bias: bias, attributes, isInteger: true, allowsDepthwise: allowsDepthwise)
+  }
+
+  /// Weights in float: float32 [o, i / groups, kh, kw].
+  init(weight: Tensor, bias: Tensor?, _ attributes: Op.Convolution) throws {
+    try self.init(weight: weight, scales: [1], bias: bias, attributes, isInteger: false, allowsDepthwise: true)
+  }
+
+  private init(
+    weight: Tensor, scales: [Float], bias: Tensor?, _ attributes: Op.Convolution, isInteger: Bool, allowsDepthwise: Bool
+  ) throws {
+    let (outputs, groupInputs) = (weight.shape[0], weight.shape[1])
+    let groups = attributes.groups
+    var shape = octet_conv_shape()
+    (shape.in_c, shape.out_c, shape.groups) = (groupInputs * groups, outputs, groups)
+    (shape.kernel_h, shape.kernel_w) = (weight.shape[2], weight.shape[3])
+    (shape.stride_h, shape.stride_w) = (attributes.stride.height, attributes.stride.width)
+    (shape.dilation_h, shape.dilation_w) = (attributes.dilation.height, attributes.dilation.width)
+    (shape.pad_top, shape.pad_left) = (attributes.padding.top, attributes.padding.left)
+
+    // Packing does not depend on the image, but its plan divides by the image's width: one pixel will do.
+    (shape.in_h, shape.in_w, shape.out_h, shape.out_w) = (1, 1, 1, 1)
+
+    let family = isInteger ? InstructionSet.current.int8 : InstructionSet.current.float32
+    let isDepthwise = allowsDepthwise && groups > 1 && groupInputs == 1 && groups == outputs
+    let taps = shape.kernel_h * shape.kernel_w
+    let padded = isDepthwise ? (outputs + 63) / 64 * 64 : octet_conv_padded_channels(family, &shape)
+    let bytes = isDepthwise ? padded * taps * (isInteger ? 1 : 4) : octet_conv_packed_size(family, &shape)
+    let packed = TensorStorage(byteCount: bytes)
+    var sums = [Int32](repeating: 0, count: padded)
+    let to = packed.base
+    weight.withUnsafeBytes { bytes in
+      let from = bytes.baseAddress!
+      switch (isDepthwise, isInteger) {
+      case (false, true): octet_conv_pack(family, &shape, from, to, &sums)
+      case (false, false): octet_conv_pack(family, &shape, from, to, nil)
+      case (true, true):
+        octet_depthwise_pack_s8(
+          from.assumingMemoryBound(to: Int8.self), outputs, taps, to.assumingMemoryBound(to: Int8.self), &sums)
+      case (true, false):
+        octet_depthwise_pack_f32(
+          from.assumingMemoryBound(to: Float.self), outputs, taps, to.assumingMemoryBound(to: Float.self))
+      }
+    }
+    // Where channel c stands: groups are padded one by one.
+    let (perGroup, stride) = (outputs / groups, padded / groups)
+    func spread(_ values: [Float], _ fill: Float) -> [Float] {
+      var result = [Float](repeating: fill, count: padded)
+      for c in 0..<outputs {
+        result[isDepthwise ? c : c / perGroup * stride + c % perGroup] = values.count == 1 ? values[0] : values[c]
+      }
+      return result
+    }
+    self.isInteger = isInteger
+    self.isDepthwise = isDepthwise
+    self.shape = shape
+    self.packed = packed
+    self.sums = sums
+    self.scales = spread(scales, 0)
+    biases = spread(try bias?.scalars(as: Float.self) ?? [0], 0)
+  }
+
+  /// The epilogue for given slots. The residual's address is set when it runs.
+  func epilogue(
+    _ activation: Activation?, _ memory: Memory, input: Int, output: Int, residual: Int?
+  ) -> octet_epilogue {
+    let constants = EpilogueConstants(count: sums.count)
+    var epilogue = octet_epilogue()
+    let range = activation?.range ?? -.infinity...(.infinity)
+    (epilogue.lower, epilogue.upper) = (range.lowerBound, range.upperBound)
+    epilogue.output = OCTET_OUTPUT_FLOAT32
+    epilogue.residual_scale = 1
+    var outputScale: Float = 1
+    if let quantization = memory.shapes.slots[output].quantization {
+      epilogue.output = OCTET_OUTPUT_UINT8
+      epilogue.zero = Int32(quantization.zero)
+      (epilogue.lower, epilogue.upper) = quantization.bounds(activation?.range)
+      outputScale = quantization.scale
+    }
+    if isInteger {
+      let from = memory.quantization(input)
+      for c in sums.indices {
+        constants.initial[c] = -Int32(from.zero) * sums[c]
+        constants.scale[c] = from.scale * scales[c] / outputScale
+      }
+      if let quantization = residual.flatMap({ memory.shapes.slots[$0].quantization }) {
+        epilogue.residual_zero = Int32(quantization.zero)
+        epilogue.residual_scale = quantization.scale / outputScale
+      }
+    }
+    for c in sums.indices { constants.bias[c] = biases[c] / outputScale }
+    epilogue.initial = UnsafePointer(constants.initial)
+    epilogue.scale = UnsafePointer(constants.scale)
+    epilogue.bias = UnsafePointer(constants.bias)
+    memory.keep(constants)
+    return epilogue
+  }
+}
+
+/// The arrays of an epilogue, 64-byte aligned.
+final class EpilogueConstants {
+  private let storage: TensorStorage
+  let initial: UnsafeMutablePointer<Int32>
+  let scale: UnsafeMutablePointer<Float>
+  let bias: UnsafeMutablePointer<Float>
+
+  init(count: Int) {
+    let stride = (count * 4 + 63) / 64 * 64
+    storage = TensorStorage(byteCount: 3 * stride)
+    initial = storage.base.assumingMemoryBound(to: Int32.self)
+    scale = (storage.base + stride).assumingMemoryBound(to: Float.self)
+    bias = (storage.base + 2 * stride).assumingMemoryBound(to: Float.self)
+  }
+}

@@ -1,0 +1,183 @@
+import OctetCore
+import OctetGraph
+
+/// Turns a QDQ (or float) graph into steps: dequantize → operation → quantize becomes one integer step.
+struct Lowering {
+  /// How far a value of the graph has come.
+  enum View {
+    /// Real numbers in a slot.
+    case float(Int)
+    /// Integers in a slot: the result of a QuantizeLinear.
+    case quantized(Int)
+    /// The real numbers that integers in a slot stand for: nobody has computed them yet.
+    case dequantized(Int)
+    case constant(Tensor)
+    /// Integers of the file behind a DequantizeLinear.
+    case dequantizedConstant(Tensor, QuantizationParameters)
+  }
+
+  let graph: Graph
+  let consumers: [String: [Int]]
+  var slots: [Slot] = []
+  var steps: [any Step] = []
+  private(set) var inputs: [Int] = []
+  private(set) var outputs: [Int] = []
+  /// The nodes that work on integers, also where nothing has to be done for them (a reshape).
+  var integerNodes: [String] = []
+  var views: [String: View] = [:]
+  var converted: [Conversion: Int] = [:]
+
+  /// A slot that says the same as another one in another form, made once.
+  struct Conversion: Hashable {
+    let slot: Int
+    let layout: Layout
+    let isFloat: Bool
+  }
+
+  init(_ graph: Graph) throws {
+    self.graph = try graph.validated()
+    consumers = graph.consumers
+    for input in graph.inputs {
+      let slot = newSlot(input.name, input.type.dtype, .rowMajor)
+      inputs.append(slot)
+      views[input.name] = .float(slot)
+    }
+    for (name, parameter) in graph.parameters { views[name] = .constant(parameter.value) }
+    for node in graph.nodes where views[node.outputs[0]] == nil { try naming(node.name) { try lower(node) } }
+    for output in graph.outputs {
+      var slot = try realSlot(output.value, .rowMajor, "output \(output.name)")
+      let isTaken = inputs.contains(slots[slot].root) || outputs.contains { slots[$0].root == slots[slot].root }
+      if isTaken || slots[slot].root != slot {
+        let copy = newSlot(output.value, slots[slot].dtype, .rowMajor)
+        steps.append(CopyStep(name: output.name, inputs: [slot], output: copy))
+        slot = copy
+      }
+      outputs.append(slot)
+    }
+  }
+
+  // MARK: - Slots
+
+  mutating func newSlot(
+    _ value: String, _ dtype: DType, _ layout: Layout, _ quantization: ActivationQuantization? = nil,
+    sharing root: Int? = nil
+  ) -> Int {
+    slots.append(
+      Slot(value: value, dtype: dtype, layout: layout, quantization: quantization, root: root ?? slots.count))
+    return slots.count - 1
+  }
+
+  func rank(_ value: String) -> Int { graph.types[value]!.rank }
+
+  /// The layout in which kernels want a value.
+  func preferredLayout(_ value: String) -> Layout { rank(value) == 4 ? .nhwc : .rowMajor }
+
+  /// The slot with the same elements in another order.
+  mutating func inLayout(_ slot: Int, _ layout: Layout, _ name: String) -> Int {
+    let old = slots[slot]
+    guard old.layout != layout else { return slot }
+    let key = Conversion(slot: slot, layout: layout, isFloat: old.dtype == .float32)
+    if let known = converted[key] { return known }
+    let channels: Int?
+    switch (old.layout, layout) {
+    case (.flattened(let count, _), .rowMajor), (.rowMajor, .flattened(let count, _)): channels = count
+    default: channels = graph.types[old.value]!.shape[1].size
+    }
+    let shape = graph.types[old.value]!.shape
+    // One channel, or one pixel, lies the same either way.
+    let isTrivial = channels == 1 || shape.count == 4 && shape[2] == 1 && shape[3] == 1
+    let new = newSlot(old.value, old.dtype, layout, old.quantization, sharing: isTrivial ? old.root : nil)
+    converted[key] = new
+    if isTrivial { return new }
+    steps.append(LayoutStep(name: name, inputs: [slot], output: new, channels: channels, toNHWC: layout != .rowMajor))
+    return new
+  }
+
+  /// A slot with the real numbers of a value; `nil` as layout: whatever it has.
+  mutating func realSlot(_ value: String, _ layout: Layout?, _ name: String) throws -> Int {
+    switch views[value]! {
+    case .float(let slot):
+      return inLayout(slot, layout ?? slots[slot].layout, name)
+    case .dequantized(let slot):
+      let key = Conversion(slot: slot, layout: slots[slot].layout, isFloat: true)
+      let real = converted[key] ?? newSlot(slots[slot].value, .float32, slots[slot].layout)
+      if converted.updateValue(real, forKey: key) == nil {
+        steps.append(ScaleStep(name: name, inputs: [slot], output: real, label: "dequantize"))
+      }
+      return inLayout(real, layout ?? slots[real].layout, name)
+    case .quantized, .constant, .dequantizedConstant:
+      throw OctetError(.unsupported, value, expected: "a float value that is computed", found: "a constant or integers")
+    }
+  }
+
+  func constant(_ value: String?) throws -> Tensor? {
+    guard let value else { return nil }
+    switch views[value]! {
+    case .constant(let tensor): return tensor
+    case .dequantizedConstant(let tensor, let parameters): return try dequantize(tensor, parameters)
+    case .float, .quantized, .dequantized: return nil
+    }
+  }
+
+  func integerSlot(_ value: String?) -> Int? {
+    if let value, case .dequantized(let slot)? = views[value] { slot } else { nil }
+  }
+
+  /// The parameters that a node's result is quantized with, if nothing else is done with it.
+  func quantizedResult(of node: Node) -> (value: String, quantization: ActivationQuantization)? {
+    let value = node.outputs[0]
+    guard !graph.isOutput(value), let users = consumers[value], users.count == 1,
+      case .quantizeLinear(let payload) = graph.nodes[users[0]].op,
+      let quantization = ActivationQuantization(payload.parameters), isReadAsReal(graph.nodes[users[0]].outputs[0])
+    else { return nil }
+    return (graph.nodes[users[0]].outputs[0], quantization)
+  }
+
+  /// Whether integers go through DequantizeLinear wherever they are used, so that nobody sees how they are stored.
+  func isReadAsReal(_ value: String) -> Bool {
+    !graph.isOutput(value) && (consumers[value] ?? []).allSatisfy { graph.nodes[$0].op.kind == .dequantizeLinear }
+  }
+
+  // MARK: - Nodes
+
+  mutating func lower(_ node: Node) throws {
+    switch node.op {
+    case .conv(let attributes): try lowerConvolution(node, attributes, isLinear: false)
+    case .linear(let payload):
+      try lowerConvolution(node, Op.Convolution(activation: payload.activation), isLinear: true)
+    case .unary(.relu):
+      try lowerSelection(node) { ClipStep(name: node.name, inputs: $0, output: $1, activation: .relu, isInteger: $2) }
+    case .clip(let clip):
+      let activation = Activation.clip(minimum: clip.minimum, maximum: clip.maximum)
+      try lowerSelection(node) {
+        ClipStep(name: node.name, inputs: $0, output: $1, activation: activation, isInteger: $2)
+      }
+    case .pool(let pool) where pool.clipsWindowsToPadding: try lowerReference(node)
+    case .pool(let pool):
+      try lowerSelection(node) { PoolStep(name: node.name, inputs: $0, output: $1, window: .pool(pool), isInteger: $2) }
+    case .adaptiveAveragePool(let pool):
+      let shape = graph.types[node.inputs[0]!]!.shape
+      guard let height = shape[2].size, let width = shape[3].size, height.isMultiple(of: pool.size.height),
+        width.isMultiple(of: pool.size.width)
+      else { return try lowerReference(node) }
+      try lowerSelection(node) {
+        PoolStep(name: node.name, inputs: $0, output: $1, window: .adaptive(pool.size), isInteger: $2)
+      }
+    case .reduce(let reduce):
+      guard reduce.kind == .mean, rank(node.inputs[0]!) == 4, Set(reduce.axes.map { $0 < 0 ? $0 + 4 : $0 }) == [2, 3]
+      else {
+        return try lowerReference(node)
+      }
+      try lowerSelection(node) { PoolStep(name: node.name, inputs: $0, output: $1, window: .global, isInteger: $2) }
+    case .concat(let concat):
+      let axis = concat.axis < 0 ? concat.axis + rank(node.outputs[0]) : concat.axis
+      try lowerSelection(node) { ConcatStep(name: node.name, inputs: $0, output: $1, axis: axis, isInteger: $2) }
+    case .binary(let kind): try lowerBinary(node, kind)
+    case .reshape, .flatten: try lowerReshape(node)
+    case .quantizeLinear(let payload): try lowerQuantize(node, payload.parameters)
+    case .dequantizeLinear(let payload): try lowerDequantize(node, payload.parameters)
+    case .transpose(let transpose): try lowerTranspose(node, transpose)
+    case .matmul, .batchNormalization, .softmax, .pad: try lowerReference(node)
+    }
+  }
+}

@@ -1,0 +1,210 @@
+import OctetCore
+import OctetGraph
+
+// How each kind of node becomes a step.
+extension Lowering {
+  mutating func lowerConvolution(_ node: Node, _ attributes: Op.Convolution, isLinear: Bool) throws {
+    let value = node.outputs[0]
+    let residual = !isLinear && node.inputs.count > 3 ? node.inputs[3] : nil
+    let bias = node.inputs.count > 2 ? node.inputs[2] : nil
+    let biasValue = try constant(bias)
+    guard let weightName = node.inputs[1], let floatWeight = try constant(weightName), bias == nil || biasValue != nil,
+      elementCount(of: floatWeight.shape) > 0
+    else { return try lowerReference(node) }
+    let result = quantizedResult(of: node)
+
+    if let input = integerSlot(node.inputs[0]), residual == nil || integerSlot(residual) != nil,
+      case .dequantizedConstant(let weight, let parameters) = views[weightName]!,
+      parameters.integerWeightObstacle(shape: weight.shape) == nil
+    {
+      integerNodes.append(node.name)
+      let layout = isLinear ? linearLayout(input) : .nhwc
+      let from = inLayout(input, layout, node.name)
+      let residualSlot = residual.flatMap(integerSlot).map { inLayout($0, .nhwc, node.name) }
+      let to = newSlot(value, result == nil ? .float32 : .uint8, isLinear ? .rowMajor : .nhwc, result?.quantization)
+      let weights = try ConvolutionWeights(
+        weight: isLinear ? try asConvolution(weight, layout) : weight, scales: parameters.scales,
+        bias: biasValue, attributes, allowsDepthwise: result != nil)
+      steps.append(
+        ConvolutionStep(
+          name: node.name, inputs: [from] + (residualSlot.map { [$0] } ?? []), output: to, weights: weights,
+          attributes: attributes, isLinear: isLinear))
+      define(value, to, result?.value)
+      return
+    }
+    let input = try realSlot(node.inputs[0]!, nil, node.name)
+    let layout = isLinear ? linearLayout(input) : .nhwc
+    let from = inLayout(input, layout, node.name)
+    let residualSlot = try residual.map { try realSlot($0, .nhwc, node.name) }
+    let to = newSlot(value, .float32, isLinear ? .rowMajor : .nhwc)
+    let weights = try ConvolutionWeights(
+      weight: isLinear ? try asConvolution(floatWeight, layout) : floatWeight, bias: biasValue, attributes)
+    steps.append(
+      ConvolutionStep(
+        name: node.name, inputs: [from] + (residualSlot.map { [$0] } ?? []), output: to, weights: weights,
+        attributes: attributes, isLinear: isLinear))
+    views[value] = .float(to)
+  }
+
+  /// A linear layer takes rows of a flattened image as they lie; its weights are permuted instead.
+  func linearLayout(_ slot: Int) -> Layout {
+    if case .flattened = slots[slot].layout { slots[slot].layout } else { .rowMajor }
+  }
+
+  /// The weight [n, k] of a linear layer as that of a 1×1 convolution, its columns in the order of `layout`.
+  func asConvolution(_ weight: Tensor, _ layout: Layout) throws -> Tensor {
+    let (n, k) = (weight.shape[0], weight.shape[1])
+    guard case .flattened(let channels, let pixels) = layout else { return weight.reinterpreted(as: [n, k, 1, 1]) }
+    return try weight.reshape([n, channels, pixels]).transpose([0, 2, 1]).reshape([n, k, 1, 1])
+  }
+
+  /// Operations that move or select values: results in integers keep the operands' scale.
+  ///
+  /// - Parameter layout: the layout that the step works on; `nil`: NHWC for images, any for others.
+  mutating func lowerSelection(
+    _ node: Node, layout fixedLayout: Layout? = nil, _ step: ([Int], Int, Bool) -> any Step
+  ) throws {
+    let value = node.outputs[0]
+    let operands = (node.op.kind == .concat ? node.inputs : Array(node.inputs.prefix(1))).compactMap { $0 }
+    guard try operands.allSatisfy({ try constant($0) == nil && graph.types[$0]!.dtype == .float32 }) else {
+      return try lowerReference(node)
+    }
+    let isImage = fixedLayout == nil && operands.allSatisfy { rank($0) == 4 }
+    let layout: Layout? = fixedLayout ?? (isImage ? .nhwc : operands.count > 1 ? .rowMajor : nil)
+    // A mean that drops its axes leaves [n, c] in the order of its shape.
+    func resultLayout(_ input: Int) -> Layout { isImage && rank(value) != 4 ? .rowMajor : slots[input].layout }
+
+    let integers = operands.compactMap { integerSlot($0) }
+    if integers.count == operands.count, let result = quantizedResult(of: node) {
+      let aligned = integers.map { slot -> Int in
+        let inPlace = layout.map { inLayout(slot, $0, node.name) } ?? slot
+        return slots[inPlace].quantization == result.quantization
+          ? inPlace : requantized(inPlace, result.quantization, node.name)
+      }
+      let to = newSlot(value, .uint8, resultLayout(aligned[0]), result.quantization)
+      steps.append(step(aligned, to, true))
+      integerNodes.append(node.name)
+      define(value, to, result.value)
+    } else {
+      let reals = try operands.map { try realSlot($0, layout, node.name) }
+      let to = newSlot(value, .float32, resultLayout(reals[0]))
+      steps.append(step(reals, to, false))
+      views[value] = .float(to)
+    }
+  }
+
+  mutating func requantized(_ slot: Int, _ quantization: ActivationQuantization, _ name: String) -> Int {
+    let new = newSlot(slots[slot].value, .uint8, slots[slot].layout, quantization)
+    steps.append(ScaleStep(name: name, inputs: [slot], output: new, label: "requantize"))
+    return new
+  }
+
+  mutating func lowerBinary(_ node: Node, _ kind: Op.Binary) throws {
+    let value = node.outputs[0]
+    let (a, b) = (node.inputs[0]!, node.inputs[1]!)
+    guard kind == .add || kind == .mul, graph.types[a] == graph.types[b], try constant(a) == nil, try constant(b) == nil
+    else {
+      return try lowerReference(node)
+    }
+    let layout = preferredLayout(value)
+    if let first = integerSlot(a), let second = integerSlot(b), let result = quantizedResult(of: node) {
+      let operands = [inLayout(first, layout, node.name), inLayout(second, layout, node.name)]
+      let to = newSlot(value, .uint8, layout, result.quantization)
+      steps.append(BinaryStep(name: node.name, inputs: operands, output: to, kind: kind, isInteger: true))
+      integerNodes.append(node.name)
+      define(value, to, result.value)
+    } else {
+      let operands = [try realSlot(a, layout, node.name), try realSlot(b, layout, node.name)]
+      let to = newSlot(value, .float32, layout)
+      steps.append(BinaryStep(name: node.name, inputs: operands, output: to, kind: kind, isInteger: false))
+      views[value] = .float(to)
+    }
+  }
+
+  /// Reshaping moves nothing. An image that becomes rows keeps its NHWC order, for a linear layer to account for.
+  mutating func lowerReshape(_ node: Node) throws {
+    let (from, value) = (node.inputs[0]!, node.outputs[0])
+    if try constant(from) != nil { return try lowerReference(node) }
+    let shape = graph.types[from]!.shape
+    let result = graph.types[value]!.shape
+    func reshaped(_ lowering: inout Lowering, _ slot: Int) -> Int {
+      let old = lowering.slots[slot]
+      var source = slot
+      var layout = Layout.rowMajor
+      if old.layout == .nhwc, let c = shape[1].size, let h = shape[2].size, let w = shape[3].size, result.count == 2,
+        result[0] == shape[0]
+      {
+        layout = c == 1 || h * w == 1 ? .rowMajor : .flattened(channels: c, pixels: h * w)
+      } else {
+        source = lowering.inLayout(slot, .rowMajor, node.name)
+      }
+      return lowering.newSlot(value, old.dtype, layout, old.quantization, sharing: lowering.slots[source].root)
+    }
+    if let slot = integerSlot(from), let quantized = quantizedResult(of: node) {
+      var to = reshaped(&self, slot)
+      if slots[to].quantization != quantized.quantization { to = requantized(to, quantized.quantization, node.name) }
+      integerNodes.append(node.name)
+      define(value, to, quantized.value)
+    } else {
+      views[value] = .float(reshaped(&self, try realSlot(from, nil, node.name)))
+    }
+  }
+
+  mutating func lowerTranspose(_ node: Node, _ transpose: Op.Transpose) throws {
+    let value = node.outputs[0]
+    let count = rank(value)
+    let axes = transpose.permutation.map { $0 < 0 ? $0 + count : $0 }
+    try lowerSelection(node, layout: .rowMajor) {
+      TransposeStep(name: node.name, inputs: $0, output: $1, permutation: axes, isInteger: $2)
+    }
+  }
+
+  mutating func lowerQuantize(_ node: Node, _ parameters: QuantizationParameters) throws {
+    let (from, value) = (node.inputs[0]!, node.outputs[0])
+    guard let quantization = ActivationQuantization(parameters), isReadAsReal(value), try constant(from) == nil else {
+      return try lowerReference(node)
+    }
+    if let slot = integerSlot(from) {
+      // Quantized once more: the same integers if the parameters are the same.
+      views[value] = .quantized(
+        slots[slot].quantization == quantization ? slot : requantized(slot, quantization, node.name))
+      return
+    }
+    let slot = try realSlot(from, nil, node.name)
+    let to = newSlot(value, .uint8, slots[slot].layout, quantization)
+    steps.append(ScaleStep(name: node.name, inputs: [slot], output: to, label: "quantize"))
+    views[value] = .quantized(to)
+  }
+
+  mutating func lowerDequantize(_ node: Node, _ parameters: QuantizationParameters) throws {
+    let (from, value) = (node.inputs[0]!, node.outputs[0])
+    switch views[from]! {
+    case .quantized(let slot) where slots[slot].quantization == ActivationQuantization(parameters):
+      views[value] = .dequantized(slot)
+    case .constant(let tensor):
+      views[value] = .dequantizedConstant(tensor, parameters)
+    case .quantized(let slot):
+      throw OctetError(
+        .unsupported, from, expected: "the parameters it was quantized with (\(slots[slot].quantization!))",
+        found: "\(parameters)")
+    case .float, .dequantized, .dequantizedConstant:
+      try lowerReference(node)
+    }
+  }
+
+  mutating func lowerReference(_ node: Node) throws {
+    let operands = try node.inputs.map { name -> ReferenceStep.Operand? in
+      guard let name else { return nil }
+      if let tensor = try constant(name) { return .constant(tensor) }
+      return .slot(try realSlot(name, .rowMajor, node.name))
+    }
+    let slots = node.outputs.map { newSlot($0, graph.types[$0]!.dtype, .rowMajor) }
+    steps.append(ReferenceStep(name: node.name, op: node.op, operands: operands, output: slots[0]))
+    views[node.outputs[0]] = .float(slots[0])
+  }
+
+  /// Sets the view of a node's result, or of what it is quantized to.
+  mutating func define(_ value: String, _ slot: Int, _ quantized: String?) {
+    if let quantized { views[quantized] = .quantized(slot) } else { views[value] = .float(slot) }
+  }
+}

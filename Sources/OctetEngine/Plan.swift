@@ -1,0 +1,51 @@
+public import OctetCore
+public import OctetGraph
+
+/// A graph made ready to run: integer steps chosen, weights packed for this CPU. Independent of batch sizes, and
+/// shared by any number of sessions.
+///
+/// A QDQ graph runs in integers wherever dequantize → operation → quantize says so, a float graph in float.
+public final class Plan: Sendable {
+  let graph: Graph
+  let steps: [any Step]
+  let slots: [Slot]
+  let inputs: [Int]
+  let outputs: [Int]
+  /// For every slot that owns memory: the last step that needs it; outputs need it to the end.
+  let lastUse: [Int]
+  /// The nodes that run in integers, in order.
+  public let integerNodes: [String]
+
+  /// - Throws: `OctetError` that names a node which is invalid; or a wrong `OCTET_ISA`.
+  public init(_ graph: Graph) throws {
+    _ = try InstructionSet.chosen()
+    let lowering = try Lowering(graph.removingDeadNodes())
+    self.graph = lowering.graph
+    steps = lowering.steps
+    slots = lowering.slots
+    inputs = lowering.inputs
+    outputs = lowering.outputs
+    integerNodes = lowering.integerNodes
+    var lastUse = [Int](repeating: -1, count: lowering.slots.count)
+    for (index, step) in lowering.steps.enumerated() {
+      for slot in step.inputs + [step.output] { lastUse[lowering.slots[slot].root] = index }
+    }
+    for slot in lowering.outputs { lastUse[lowering.slots[slot].root] = lowering.steps.count }
+    self.lastUse = lastUse
+  }
+
+  /// The steps as a table: node, what runs, element types and layouts.
+  public func tabular() -> Table {
+    func form(_ slot: Int) -> String {
+      let slot = slots[slot]
+      return slot.dtype.rawValue + (slot.layout == .nhwc ? " NHWC" : "")
+    }
+    var table = Table(["step", "runs", "from", "to", "shape"])
+    for step in steps {
+      table.append(
+        step.name, step.label, Set(step.inputs.map(form)).sorted().joined(separator: ", "), form(step.output),
+        "\(graph.types[slots[step.output].value]!.shape)")
+    }
+    return table
+  }
+}

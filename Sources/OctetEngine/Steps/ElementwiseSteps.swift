@@ -1,0 +1,119 @@
+import CKernels
+import OctetCore
+
+/// Float to integers, integers to float, and integers to integers of another scale.
+struct ScaleStep: Step {
+  let name: String
+  let inputs: [Int]
+  let output: Int
+  let label: String
+  var isInteger: Bool { label == "requantize" }
+
+  func bind(_ memory: Memory) -> Call {
+    let (from, to) = (inputs[0], output)
+    let kernels = memory.kernels
+    let count = memory.shapes.count(to)
+    switch (memory.isFloat(from), memory.isFloat(to)) {
+    case (true, false):
+      let q = memory.quantization(to)
+      let (lower, upper) = q.bounds()
+      return memory.parts(count, cost: 5) { range in
+        kernels.quantize(
+          memory.floats(from) + range.lowerBound, range.count, q.scale, Int32(q.zero), lower, upper,
+          memory.bytes(to) + range.lowerBound)
+      }
+    case (false, true):
+      let q = memory.quantization(from)
+      return memory.parts(count, cost: 5) { range in
+        kernels.dequantize_u8(
+          memory.bytes(from) + range.lowerBound, range.count, q.scale, Int32(q.zero),
+          memory.floats(to) + range.lowerBound)
+      }
+    case (false, false), (true, true):
+      let (old, new) = (memory.quantization(from), memory.quantization(to))
+      let (lower, upper) = new.bounds()
+      return memory.parts(count, cost: 2) { range in
+        kernels.requantize_u8(
+          memory.bytes(from) + range.lowerBound, range.count, Int32(old.zero), old.scale / new.scale, Int32(new.zero),
+          lower, upper, memory.bytes(to) + range.lowerBound)
+      }
+    }
+  }
+}
+
+/// A clip or ReLU that stands alone; integers keep their scale.
+struct ClipStep: Step {
+  let name: String
+  let inputs: [Int]
+  let output: Int
+  let activation: Activation
+  let isInteger: Bool
+  var label: String { "\(activation)" }
+
+  func bind(_ memory: Memory) -> Call {
+    let (from, to) = (inputs[0], output)
+    let kernels = memory.kernels
+    let range = activation.range
+    if memory.isFloat(from) {
+      return memory.parts(memory.shapes.count(to), cost: 8) { part in
+        kernels.clamp_f32(
+          memory.floats(from) + part.lowerBound, part.count, range.lowerBound, range.upperBound,
+          memory.floats(to) + part.lowerBound)
+      }
+    }
+    let q = memory.quantization(to)
+    let (lower, upper) = q.bounds(range)
+    let (low, high) = (
+      UInt8(q.zero + Int(lower.rounded(.toNearestOrEven))), UInt8(q.zero + Int(upper.rounded(.toNearestOrEven)))
+    )
+    return memory.parts(memory.shapes.count(to), cost: 2) { part in
+      kernels.clamp_u8(memory.bytes(from) + part.lowerBound, part.count, low, high, memory.bytes(to) + part.lowerBound)
+    }
+  }
+}
+
+/// Sum or product of two values of the same shape and layout.
+struct BinaryStep: Step {
+  let name: String
+  let inputs: [Int]
+  let output: Int
+  let kind: Op.Binary
+  let isInteger: Bool
+  var label: String { kind.rawValue }
+
+  func bind(_ memory: Memory) -> Call {
+    let (a, b, to) = (inputs[0], inputs[1], output)
+    let kernels = memory.kernels
+    let count = memory.shapes.count(to)
+    let isSum = kind == .add
+    if !isInteger {
+      return memory.parts(count, cost: 12) { part in
+        let (x, y, out) = (
+          memory.floats(a) + part.lowerBound, memory.floats(b) + part.lowerBound, memory.floats(to) + part.lowerBound
+        )
+        if isSum {
+          kernels.add_f32(x, y, part.count, -.infinity, .infinity, out)
+        } else {
+          kernels.mul_f32(x, y, part.count, out)
+        }
+      }
+    }
+    let (qa, qb, q) = (memory.quantization(a), memory.quantization(b), memory.quantization(to))
+    let (lower, upper) = q.bounds()
+    return memory.parts(count, cost: 3) { part in
+      let (x, y, out) = (
+        memory.bytes(a) + part.lowerBound, memory.bytes(b) + part.lowerBound, memory.bytes(to) + part.lowerBound
+      )
+      if isSum {
+        kernels.add_u8(
+          x, Int32(qa.zero), qa.scale / q.scale, y, Int32(qb.zero), qb.scale / q.scale, part.count, Int32(q.zero),
+          lower,
+          upper, out)
+      } else {
+        kernels.mul_u8(
+          x, Int32(qa.zero), y, Int32(qb.zero), part.count, qa.scale * qb.scale / q.scale, Int32(q.zero), lower, upper,
+          out)
+      }
+    }
+  }
+}

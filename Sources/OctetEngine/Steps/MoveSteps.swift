@@ -1,0 +1,136 @@
+import CKernels
+import OctetCore
+
+/// Between the order of a shape [n, c, h, w] and NHWC; also for rows [n, c·h·w].
+struct LayoutStep: Step {
+  let name: String
+  let inputs: [Int]
+  let output: Int
+  /// `nil`: as many as axis 1 has.
+  let channels: Int?
+  let toNHWC: Bool
+  var label: String { toNHWC ? "to NHWC" : "from NHWC" }
+  var isInteger: Bool { false }
+
+  func bind(_ memory: Memory) -> Call {
+    let (from, to) = (inputs[0], output)
+    let images = memory.shapes.shape(from)[0]
+    let size = images == 0 ? 0 : memory.shapes.count(from) / images
+    let channels = channels ?? memory.shapes.shape(from)[1]
+    let pixels = size / max(channels, 1)
+    let kernels = memory.kernels
+    let isFloat = memory.isFloat(from)
+    let toNHWC = toNHWC
+    return memory.parts(images, cost: size * (isFloat ? 8 : 2)) { range in
+      for image in range {
+        switch (isFloat, toNHWC) {
+        case (true, true):
+          kernels.to_nhwc_f32(memory.floats(from) + image * size, channels, pixels, memory.floats(to) + image * size)
+        case (true, false):
+          kernels.to_nchw_f32(memory.floats(from) + image * size, channels, pixels, memory.floats(to) + image * size)
+        case (false, true):
+          kernels.to_nhwc_u8(memory.bytes(from) + image * size, channels, pixels, memory.bytes(to) + image * size)
+        case (false, false):
+          kernels.to_nchw_u8(memory.bytes(from) + image * size, channels, pixels, memory.bytes(to) + image * size)
+        }
+      }
+    }
+  }
+}
+
+/// The axes in another order, both sides in the order of their shapes.
+struct TransposeStep: Step {
+  let name: String
+  let inputs: [Int]
+  let output: Int
+  /// Axis i of the result is axis `permutation[i]` of the operand.
+  let permutation: [Int]
+  let isInteger: Bool
+  var label: String { "transpose" }
+
+  func bind(_ memory: Memory) -> Call {
+    let (from, to) = (inputs[0], output)
+    let source = memory.shapes.shape(from)
+    let shape = memory.shapes.shape(to)
+    var sourceStrides = [Int](repeating: 1, count: source.count)
+    for axis in source.indices.dropLast().reversed() {
+      sourceStrides[axis] = sourceStrides[axis + 1] * source[axis + 1]
+    }
+    let strides = permutation.map { sourceStrides[$0] }
+    let isFloat = memory.isFloat(from)
+    // One part is a row along the last axis; `bases` says where it begins in the operand.
+    let (length, stride) = (shape.last ?? 1, strides.last ?? 1)
+    let rows = length == 0 ? 0 : memory.shapes.count(to) / length
+    let bases = (0..<rows).map { row -> Int in
+      var (rest, base) = (row, 0)
+      for axis in shape.indices.dropLast().reversed() {
+        base += rest % shape[axis] * strides[axis]
+        rest /= shape[axis]
+      }
+      return base
+    }
+    return memory.parts(rows, cost: length * (isFloat ? 8 : 2)) { range in
+      bases.withUnsafeBufferPointer { bases in
+        for row in range {
+          if isFloat {
+            let (x, y) = (memory.floats(from) + bases[row], memory.floats(to) + row * length)
+            for i in 0..<length { y[i] = x[i * stride] }
+          } else {
+            let (x, y) = (memory.bytes(from) + bases[row], memory.bytes(to) + row * length)
+            for i in 0..<length { y[i] = x[i * stride] }
+          }
+        }
+      }
+    }
+  }
+}
+
+/// Values one after another along an axis, all in the same layout and scale.
+struct ConcatStep: Step {
+  let name: String
+  let inputs: [Int]
+  let output: Int
+  let axis: Int
+  let isInteger: Bool
+  var label: String { "concat" }
+
+  func bind(_ memory: Memory) -> Call {
+    let to = output
+    let layout = memory.shapes.slots[to].layout
+    func inMemory(_ slot: Int) -> [Int] {
+      let shape = memory.shapes.shape(slot)
+      return layout == .nhwc ? [shape[0], shape[2], shape[3], shape[1]] : shape
+    }
+    let axis = layout == .nhwc ? [0, 3, 1, 2][self.axis] : self.axis
+    let width = memory.shapes.slots[to].dtype.byteCount(of: 1)
+    let shape = inMemory(to)
+    let outer = elementCount(of: Array(shape[..<axis]))
+    let row = elementCount(of: Array(shape[axis...])) * width
+    let blocks = inputs.map { (slot: $0, bytes: elementCount(of: Array(inMemory($0)[axis...])) * width) }
+    return memory.parts(outer, cost: row * 2) { range in
+      var offset = 0
+      for block in blocks {
+        for index in range {
+          (memory.addresses[to] + index * row + offset)
+            .copyMemory(from: memory.addresses[block.slot] + index * block.bytes, byteCount: block.bytes)
+        }
+        offset += block.bytes
+      }
+    }
+  }
+}
+
+/// A copy, for a result that must not share memory with another one.
+struct CopyStep: Step {
+  let name: String
+  let inputs: [Int]
+  let output: Int
+  var label: String { "copy" }
+  var isInteger: Bool { false }
+
+  func bind(_ memory: Memory) -> Call {
+    let (from, to) = (inputs[0], output)
+    let bytes = memory.shapes.slots[to].dtype.byteCount(of: memory.shapes.count(to))
+    return Call { _, _ in memory.addresses[to].copyMemory(from: memory.addresses[from], byteCount: bytes) }
+  }
+}

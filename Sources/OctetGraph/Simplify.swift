@@ -1,0 +1,38 @@
+import OctetCore
+
+extension Graph {
+  /// This graph without the nodes and parameters that no output needs.
+  public func removingDeadNodes() throws -> Graph {
+    var graph = self
+    var needed = Set(outputs.map(\.value))
+    graph.nodes = []
+    for node in nodes.reversed() where node.outputs.contains(where: needed.contains) {
+      needed.formUnion(node.inputs.compactMap { $0 })
+      graph.nodes.append(node)
+    }
+    graph.nodes.reverse()
+    graph.parameters = parameters.filter { needed.contains($0.key) }
+    return try graph.validated()
+  }
+
+  /// This graph with the nodes that depend on parameters alone replaced by their values. Quantized weights stay
+  /// quantized: QuantizeLinear and DequantizeLinear are left as they are.
+  public func foldingConstants() throws -> Graph {
+    var graph = self
+    graph.nodes = []
+    for node in nodes {
+      let operands = node.inputs.map { name in name.map { graph.parameters[$0] } }
+      let isConstant = !operands.isEmpty && operands.allSatisfy { $0 == nil || $0! != nil }
+      switch node.op {
+      case .quantizeLinear, .dequantizeLinear: graph.nodes.append(node)
+      case _ where !isConstant: graph.nodes.append(node)
+      default:
+        let results = try naming(node.name) { try apply(node.op, operands.map { $0??.value }) }
+        for (name, value) in zip(node.outputs, results) {
+          graph.parameters[name] = Parameter(value, isTrainable: false)
+        }
+      }
+    }
+    return try graph.removingDeadNodes()
+  }
+}

@@ -1,0 +1,37 @@
+import OctetCore
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+/// Steele, Lea and Flood's SplitMix64: small, fast, the same everywhere.
+package struct SplitMix64: RandomNumberGenerator {
+  private var state: UInt64
+
+  package init(seed: UInt64) { state = seed }
+
+  package mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+}
+
+/// Uniform numbers in ±1/√fanIn: PyTorch's default for weights (Kaiming uniform with a = √5) and biases of linear and
+/// convolution layers.
+func uniform(
+  shape: [Int], fanIn: Int, using generator: inout some RandomNumberGenerator
+) throws -> Tensor {
+  let bound = 1 / Float(max(fanIn, 1)).squareRoot()
+  let scalars = (0..<elementCount(of: shape)).map { _ in
+    // 24 random bits give every float32 of an even grid in [0, 1).
+    (Float(generator.next() >> 40) * 0x1p-24 * 2 - 1) * bound
+  }
+  return try Tensor(scalars, shape: shape)
+}

@@ -1,0 +1,62 @@
+public import OctetCore
+
+/// Batch normalization over the channels (axis 1) of [n, c, h, w], or of [n, c] as PyTorch's BatchNorm1d: `(x − mean) / √(variance + ε) · weight + bias`.
+///
+/// In evaluation mode mean and variance are the running statistics. In training mode they are those of the batch, and
+/// the running ones move toward them by `momentum` (the variance without bias, as in PyTorch).
+public final class BatchNorm2d: Module {
+  /// Each [numFeatures]
+  public let weight: Parameter
+  public let bias: Parameter
+  public let runningMean: Parameter
+  public let runningVar: Parameter
+  public let epsilon: Float
+  public let momentum: Float
+
+  public init(_ numFeatures: Int, epsilon: Float = 1e-5, momentum: Float = 0.1) {
+    self.epsilon = epsilon
+    self.momentum = momentum
+    bias = zeros([numFeatures])
+    // Tensors of their own: copies would share their memory until the first write.
+    weight = Parameter(try! Tensor(repeating: Float(1), shape: [numFeatures]))
+    runningMean = Parameter(try! Tensor(zeros: [numFeatures]), isTrainable: false)
+    runningVar = Parameter(try! Tensor(repeating: Float(1), shape: [numFeatures]), isTrainable: false)
+    super.init()
+  }
+
+  public override var ownParameters: [(name: String, parameter: Parameter)] {
+    [("weight", weight), ("bias", bias), ("running_mean", runningMean), ("running_var", runningVar)]
+  }
+
+  public override func forward(_ x: Tensor) throws -> Tensor {
+    let (mean, variance) = isTraining ? try batchStatistics(x) : (runningMean.value, runningVar.value)
+    return try apply(
+      .batchNormalization(Op.BatchNormalization(epsilon: epsilon)), [x, weight.value, bias.value, mean, variance])[0]
+  }
+
+  /// Mean and (biased) variance of every channel of the batch, each [c]; the running statistics move toward them.
+  private func batchStatistics(_ x: Tensor) throws -> (mean: Tensor, variance: Tensor) {
+    try x.requireConcrete("the statistics of a batch in training mode")
+    let channels = runningMean.value.shape[0]
+    guard x.rank >= 2, x.shape[1] == channels, try x.count / channels > 1 else {
+      throw OctetError(
+        .shapeMismatch, "batch normalization",
+        expected: "[n, \(channels), ...] with more than one value per channel, to train", found: "\(x.type)")
+    }
+    let axes = (0..<x.rank).filter { $0 != 1 }
+    let mean = try x.mean(axes, keepDimensions: true)
+    let centred = try x - mean
+    let variance = try (centred * centred).mean(axes)
+    let perChannel = try x.count / channels
+    runningMean.value = try mix(runningMean.value, mean, 1)
+    runningVar.value = try mix(runningVar.value, variance, Float(perChannel) / Float(perChannel - 1))
+    return (try mean.reshape([-1]), variance)
+  }
+
+  private func mix(_ old: Tensor, _ new: Tensor, _ factor: Float) throws -> Tensor {
+    let scalars = zip(try old.scalars(as: Float.self), try new.scalars(as: Float.self)).map {
+      (1 - momentum) * $0 + momentum * ($1 * factor)
+    }
+    return try Tensor(scalars, shape: old.shape)
+  }
+}

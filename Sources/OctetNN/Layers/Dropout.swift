@@ -1,0 +1,26 @@
+public import OctetCore
+
+/// In training mode sets each element to 0 with probability `probability` and divides the others by `1 − probability`;
+/// in evaluation mode does nothing.
+public final class Dropout: Module {
+  public let probability: Float
+  private var generator: SplitMix64
+
+  /// - Precondition: the probability is at least 0 and below 1.
+  public init(_ probability: Float = 0.5, seed: UInt64 = 0) {
+    precondition(probability >= 0 && probability < 1, "a probability in [0, 1)")
+    self.probability = probability
+    generator = SplitMix64(seed: seed)
+    super.init()
+  }
+
+  public override func forward(_ x: Tensor) throws -> Tensor {
+    guard isTraining, probability > 0 else { return x }
+    try x.requireConcrete("the random mask of dropout in training mode")
+    let keep = 1 / (1 - probability)
+    let mask = (0..<(try x.count)).map { _ in
+      Float(generator.next() >> 40) * 0x1p-24 < probability ? Float(0) : keep
+    }
+    return try x * Tensor(mask, shape: x.shape)
+  }
+}

@@ -1,0 +1,146 @@
+import OctetCore
+public import OctetGraph
+
+extension PreparedGraph {
+  /// The graph in QDQ form: every value with a site goes through QuantizeLinear and DequantizeLinear, weights are
+  /// stored as integers behind a DequantizeLinear. Nothing here is changed; an engine turns the pairs into integer
+  /// operations.
+  ///
+  /// - Returns: the graph, and a report that accounts for every node.
+  /// - Throws: `OctetError`: `notObserved`, naming the site, if one has seen nothing.
+  public func convert() throws -> (graph: Graph, report: ConversionReport) {
+    var parameters: [QuantizationParameters] = []
+    for site in sites {
+      guard site.observations > 0 else {
+        throw OctetError(
+          .notObserved, "site \(site.name)", expected: "values seen in calibration", found: "none")
+      }
+      let calculated = try naming("site \(site.name)") { try site.observer.calculateQParams() }
+      guard calculated.isPerTensor else {
+        throw OctetError(
+          .unsupported, "site \(site.name)", expected: "an activation observer with one scale", found: "\(calculated)")
+      }
+      guard calculated.dtype == .uint8 || calculated.dtype == .int8 else {
+        throw OctetError(
+          .unsupported, "site \(site.name)", expected: "an activation observer for uint8 or int8",
+          found: "\(calculated)")
+      }
+      parameters.append(calculated)
+    }
+    var converter = Converter(source: self, siteParameters: parameters)
+    return try converter.convert()
+  }
+}
+
+private struct Converter {
+  let source: PreparedGraph
+  let siteParameters: [QuantizationParameters]
+  private let producers: [String: Int]
+  private var nodes: [Node] = []
+  private var parameters: [String: Parameter]
+  /// The dequantized twin of each value.
+  private var dequantized: [String: String] = [:]
+  /// The dequantized twins of each weight; layers that share it may quantize it in different ways.
+  private var weights: [String: [(quantization: QuantizationParameters, value: String)]] = [:]
+
+  init(source: PreparedGraph, siteParameters: [QuantizationParameters]) {
+    self.source = source
+    self.siteParameters = siteParameters
+    producers = source.graph.producers
+    parameters = source.graph.parameters
+  }
+
+  private var graph: Graph { source.graph }
+
+  mutating func convert() throws -> (graph: Graph, report: ConversionReport) {
+    for input in graph.inputs { addPair(for: input.name, modules: []) }
+    for node in graph.nodes {
+      var node = node
+      switch source.assignments[node.name]! {
+      case .integer(let weightObserver):
+        if let weightObserver { try quantizeWeight(of: &node, weightObserver) }
+        node.inputs = node.inputs.map { $0.map { dequantized[$0] ?? $0 } }
+      case .float:
+        // What float nodes make is there in float: no need to read it through a pair.
+        node.inputs = node.inputs.map { $0.map { isMadeInFloat($0) ? $0 : dequantized[$0] ?? $0 } }
+      }
+      nodes.append(node)
+      for output in node.outputs { addPair(for: output, modules: node.modules) }
+    }
+    let outputs = graph.outputs.map { output in
+      Graph.Output(
+        name: output.name, value: isMadeInFloat(output.value) ? output.value : dequantized[output.value] ?? output.value
+      )
+    }
+    let converted = try Graph(inputs: graph.inputs, nodes: nodes, outputs: outputs, parameters: parameters)
+      .removingDeadNodes()
+    return (converted, report())
+  }
+
+  /// Whether a value is made by the caller or by a node that stays in float.
+  private func isMadeInFloat(_ value: String) -> Bool {
+    guard let producer = producers[value] else { return true }
+    if case .float = source.assignments[graph.nodes[producer].name]! { return true }
+    return false
+  }
+
+  private mutating func addPair(for value: String, modules: [String]) {
+    guard let site = source.siteOfValue[value] else { return }
+    let (quantize, dequantize) = ("\(value).quantize", "\(value).dequantize")
+    nodes.append(
+      Node(
+        name: quantize, op: .quantizeLinear(Op.QuantizeLinear(siteParameters[site])), inputs: [value],
+        outputs: [quantize],
+        modules: modules))
+    nodes.append(
+      Node(
+        name: dequantize, op: .dequantizeLinear(Op.DequantizeLinear(siteParameters[site])), inputs: [quantize],
+        outputs: [dequantize], modules: modules))
+    dequantized[value] = dequantize
+  }
+
+  private mutating func quantizeWeight(of node: inout Node, _ template: any Observer) throws {
+    let name = node.inputs[1]!
+    let value = parameters[name]!.value
+    let quantization = try naming(name) { try template.parameters(for: value) }
+    if let obstacle = quantization.integerWeightObstacle(shape: value.shape) {
+      throw OctetError(.unsupported, name, expected: "a weight that integer kernels take, as before", found: obstacle)
+    }
+    let twins = weights[name, default: []]
+    if let twin = twins.first(where: { $0.quantization == quantization }) {
+      node.inputs[1] = twin.value
+      return
+    }
+    let suffix = twins.isEmpty ? "" : "_\(twins.count)"
+    let (stored, dequantize) = ("\(name).quantized\(suffix)", "\(name).dequantize\(suffix)")
+    parameters[stored] = Parameter(try naming(name) { try quantize(value, quantization) }, isTrainable: false)
+    nodes.append(
+      Node(
+        name: dequantize, op: .dequantizeLinear(Op.DequantizeLinear(quantization)), inputs: [stored],
+        outputs: [dequantize], modules: node.modules))
+    weights[name, default: []].append((quantization, dequantize))
+    node.inputs[1] = dequantize
+  }
+
+  private func report() -> ConversionReport {
+    let entries = graph.nodes.map { node in
+      switch source.assignments[node.name]! {
+      case .integer: ConversionReport.Entry(node: node.name, kind: node.op.kind, modules: node.modules, reason: nil)
+      case .float(let reason):
+        ConversionReport.Entry(node: node.name, kind: node.op.kind, modules: node.modules, reason: reason)
+      }
+    }
+    let consumers = graph.consumers
+    func isInteger(_ index: Int) -> Bool { entries[index].isQuantized }
+    var boundaries: [ConversionReport.Boundary] = []
+    for value in graph.inputs.map(\.name) + graph.nodes.flatMap(\.outputs) where source.siteOfValue[value] != nil {
+      let users = consumers[value] ?? []
+      if isMadeInFloat(value) {
+        if users.contains(where: isInteger) { boundaries.append(.init(value: value, direction: .quantize)) }
+      } else if graph.isOutput(value) || users.contains(where: { !isInteger($0) }) {
+        boundaries.append(.init(value: value, direction: .dequantize))
+      }
+    }
+    return ConversionReport(entries: entries, boundaries: boundaries)
+  }
+}

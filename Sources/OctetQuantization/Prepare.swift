@@ -1,0 +1,104 @@
+import OctetCore
+public import OctetGraph
+
+extension Graph {
+  /// Gives every value that will be quantized a site with an observer, beside the graph.
+  ///
+  /// Fuse first: ``fused()`` leaves fewer values to quantize. Operations that only move or select values (pooling,
+  /// concatenation, reshaping, ReLU on its own …) share one site between operands and result.
+  ///
+  /// - Throws: `OctetError`: `unknownName` if a pattern of the map matches nothing; `invalidArgument` if a QConfig
+  ///   lacks the weight observer that a node needs; `notANumber` for a weight with a NaN.
+  public func prepare(_ map: QConfigMap) throws -> PreparedGraph {
+    try map.check(against: self)
+    var assignments: [String: PreparedGraph.Assignment] = [:]
+    var groups = ValueGroups()
+    var templates: [(value: String, observer: any Observer)] = []
+    var sharing: [Node] = []
+    let alive = Set(try removingDeadNodes().nodes.map(\.name))
+
+    for node in nodes {
+      guard alive.contains(node.name) else {
+        assignments[node.name] = .float("no output needs it")
+        continue
+      }
+      let config = map.config(for: node)
+      guard let activation = config.activation else {
+        assignments[node.name] = .float(
+          config.isFloat ? "its QConfig is float" : "its QConfig has no activation observer")
+        continue
+      }
+      switch IntegerForm(of: node, in: self) {
+      case .none(let reason):
+        assignments[node.name] = .float(reason)
+      case .shares:
+        sharing.append(node)
+        for value in node.activationInputs { groups.join(value, node.outputs[0]) }
+        assignments[node.name] = .integer(weight: nil)
+      case .computes:
+        let hasWeight = node.op.kind == .conv || node.op.kind == .linear
+        if hasWeight {
+          guard let weight = config.weight else {
+            throw OctetError(
+              .invalidArgument, node.name, expected: "a QConfig with a weight observer",
+              found: "an activation observer alone")
+          }
+          let value = parameters[node.inputs[1]!]!.value
+          let quantization = try naming(node.inputs[1]!) { try weight.parameters(for: value) }
+          if let obstacle = quantization.integerWeightObstacle(shape: value.shape) {
+            assignments[node.name] = .float(obstacle)
+            continue
+          }
+        }
+        for value in node.activationInputs + node.outputs { templates.append((value, activation)) }
+        assignments[node.name] = .integer(weight: hasWeight ? config.weight : nil)
+      }
+    }
+
+    // A group is quantized if a node that computes in integers reads or makes one of its values.
+    var sites: [PreparedGraph.Site] = []
+    var siteOfGroup: [String: Int] = [:]
+    for (value, observer) in templates {
+      let group = groups.representative(of: value)
+      if siteOfGroup[group] == nil {
+        siteOfGroup[group] = sites.count
+        sites.append(PreparedGraph.Site(observer: observer))
+      }
+    }
+    var siteOfValue: [String: Int] = [:]
+    for value in inputs.map(\.name) + nodes.flatMap(\.outputs) {
+      guard let site = siteOfGroup[groups.representative(of: value)] else { continue }
+      siteOfValue[value] = site
+      sites[site].values.append(value)
+    }
+    for node in sharing where siteOfValue[node.outputs[0]] == nil {
+      assignments[node.name] = .float("nothing beside it is quantized")
+    }
+    return PreparedGraph(graph: self, sites: sites, siteOfValue: siteOfValue, assignments: assignments)
+  }
+}
+
+extension Observer {
+  /// The parameters for one tensor, by a copy of this template.
+  func parameters(for tensor: Tensor) throws -> QuantizationParameters {
+    var observer = self
+    try observer.observe(tensor)
+    return try observer.calculateQParams()
+  }
+}
+
+/// Sets of values that share a site.
+private struct ValueGroups {
+  private var parents: [String: String] = [:]
+
+  func representative(of value: String) -> String {
+    var value = value
+    while let parent = parents[value] { value = parent }
+    return value
+  }
+
+  mutating func join(_ a: String, _ b: String) {
+    let (first, second) = (representative(of: a), representative(of: b))
+    if first != second { parents[second] = first }
+  }
+}

@@ -1,0 +1,107 @@
+public import OctetCore
+public import OctetGraph
+
+/// A float graph with the sites that watch its values, on the way to an integer one.
+///
+/// The graph itself is as it was: sites stand beside it, and see the values of a replay.
+public final class PreparedGraph {
+  /// A place where values are quantized: one observer for one value, or for several that share a scale.
+  public struct Site: Sendable {
+    public internal(set) var observer: any Observer
+    /// The values of the graph that it watches.
+    public internal(set) var values: [String] = []
+    /// How many tensors it has seen.
+    public internal(set) var observations = 0
+
+    /// The name of its first value.
+    public var name: String { values[0] }
+  }
+
+  enum Assignment {
+    case integer(weight: (any Observer)?)
+    case float(String)
+  }
+
+  public let graph: Graph
+  /// All sites in the order of the graph.
+  public private(set) var sites: [Site]
+  let siteOfValue: [String: Int]
+  let assignments: [String: Assignment]
+
+  init(graph: Graph, sites: [Site], siteOfValue: [String: Int], assignments: [String: Assignment]) {
+    self.graph = graph
+    self.sites = sites
+    self.siteOfValue = siteOfValue
+    self.assignments = assignments
+  }
+
+  /// The graph's parameters, shared with the modules they come from.
+  public var parameters: [String: Parameter] { graph.parameters }
+
+  /// The site of a value, given by the name of the value, of the node that makes it, or of a module.
+  public func site(_ name: String) -> Site? {
+    if let index = siteOfValue[name] { return sites[index] }
+    return graph.nodes.last { $0.isNamed(name) }.flatMap { siteOfValue[$0.outputs[0]] }.map { sites[$0] }
+  }
+
+  /// The float network's result; nothing is observed.
+  public func callAsFunction(_ x: Tensor) throws -> Tensor { try graph.replay([x])[0] }
+
+  /// Shows the sites representative inputs, one batch after another; none is kept.
+  ///
+  /// - Throws: `OctetError`: `notObserved` if there is no batch, `notANumber` if a value is NaN (naming it), whatever a
+  ///   replay throws for inputs that do not fit.
+  public func calibrate(_ batches: some Sequence<Tensor>) throws {
+    try calibrate(batches) { [$0] }
+  }
+
+  /// The same for graphs with several inputs: batches by the name of the input.
+  public func calibrate(_ batches: some Sequence<[String: Tensor]>) throws {
+    try calibrate(batches) { batch in
+      try graph.inputs.map { input in
+        guard let tensor = batch[input.name] else {
+          throw OctetError(
+            .unknownName, "calibration", expected: "an input named \(input.name)",
+            found: batch.keys.sorted().joined(separator: ", "))
+        }
+        return tensor
+      }
+    }
+  }
+
+  private func calibrate<Batch>(_ batches: some Sequence<Batch>, _ inputs: (Batch) throws -> [Tensor]) throws {
+    var isEmpty = true
+    for batch in batches {
+      isEmpty = false
+      _ = try graph.replay(inputs(batch)) { value, tensor in
+        try self.observe(value, tensor)
+        return tensor
+      }
+    }
+    guard !isEmpty else {
+      throw OctetError(.notObserved, "calibration", expected: "at least one batch", found: "none")
+    }
+  }
+
+  private func observe(_ value: String, _ tensor: Tensor) throws {
+    guard let site = siteOfValue[value] else { return }
+    try sites[site].observer.observe(tensor)
+    sites[site].observations += 1
+  }
+
+  /// The graph as a table with the site of every value, and scale and zero point where it has seen something.
+  public func tabular() -> Table {
+    var annotations: [String: Graph.Annotation] = [:]
+    for site in sites {
+      let parameters = site.observations > 0 ? try? site.observer.calculateQParams() : nil
+      for value in site.values {
+        let kind = "\(type(of: site.observer))" + (value == site.name ? "" : " of \(site.name)")
+        annotations[value] = parameters.map { Graph.Annotation(site: kind, $0) } ?? Graph.Annotation(site: kind)
+      }
+    }
+    return graph.tabular(annotations)
+  }
+
+  /// Prints ``tabular()``.
+  public func printTabular() { print(tabular()) }
+}

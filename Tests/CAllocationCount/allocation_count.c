@@ -1,0 +1,63 @@
+#include "allocation_count.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static _Thread_local octet_allocations counted;
+static _Thread_local size_t large_size;
+
+void octet_count_allocations(size_t large) {
+    counted = (octet_allocations){0, 0};
+    large_size = large;
+}
+
+octet_allocations octet_counted_allocations(void) {
+    large_size = 0;
+    return counted;
+}
+
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
+bool octet_can_count_allocations(void) { return true; }
+
+extern void *__libc_malloc(size_t);
+extern void *__libc_calloc(size_t, size_t);
+extern void *__libc_realloc(void *, size_t);
+extern void *__libc_memalign(size_t, size_t);
+
+static void count(size_t bytes) {
+    if (large_size == 0) return;
+    counted.bytes += bytes;
+    counted.large += bytes >= large_size;
+}
+
+void *malloc(size_t bytes) {
+    count(bytes);
+    return __libc_malloc(bytes);
+}
+
+void *calloc(size_t number, size_t size) {
+    count(number * size);
+    return __libc_calloc(number, size);
+}
+
+void *realloc(void *old, size_t bytes) {
+    count(bytes);
+    return __libc_realloc(old, bytes);
+}
+
+void *memalign(size_t alignment, size_t bytes) {
+    count(bytes);
+    return __libc_memalign(alignment, bytes);
+}
+
+void *aligned_alloc(size_t alignment, size_t bytes) { return memalign(alignment, bytes); }
+
+int posix_memalign(void **result, size_t alignment, size_t bytes) {
+    void *memory = memalign(alignment, bytes);
+    if (memory == NULL) return ENOMEM;
+    *result = memory;
+    return 0;
+}
+#else
+bool octet_can_count_allocations(void) { return false; }
+#endif

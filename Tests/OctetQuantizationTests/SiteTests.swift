@@ -1,0 +1,63 @@
+import OctetCore
+import OctetGraph
+import OctetNN
+import OctetQuantization
+import TestNetworks
+import TestSupport
+import Testing
+
+/// Which values get a site, and which share one.
+@Suite struct SiteTests {
+  private func sites(_ name: String) throws -> [[String]] {
+    let network = Network.named(name)
+    return try network.graph().prepare(network.map).sites.map(\.values)
+  }
+
+  private func site(of value: String, in sites: [[String]]) throws -> Int {
+    try #require(sites.firstIndex { $0.contains(value) }, "\(value) in \(sites)")
+  }
+
+  @Test func poolsReLUAndFlattenShare() throws {
+    #expect(
+      try sites("plain CNN") == [
+        ["x"], ["layers.1.relu", "layers.2.maxPool"], ["layers.4.relu", "layers.5.flatten"], ["layers.6.linear"],
+      ])
+    let unfused = try sites("unfused pools")
+    #expect(unfused.count == 2, "\(unfused)")
+    #expect(unfused[1].count == 5)
+  }
+
+  @Test func concatShares() throws {
+    let sites = try sites("concat of channels")
+    let network = try Network.named("concat of channels").graph()
+    let concat = try #require(network.nodes.first { $0.op.kind == .concat })
+    let place = try site(of: concat.outputs[0], in: sites)
+    for input in concat.inputs { #expect(try site(of: input!, in: sites) == place) }
+    // Through the pooled branch, the input too.
+    #expect(try site(of: "x", in: sites) == place)
+  }
+
+  @Test func additionDoesNotShare() throws {
+    let sites = try sites("unfused residual")
+    #expect(sites.map(\.count) == [1, 1, 2], "\(sites): x, conv, and add with the ReLU after it")
+  }
+
+  @Test func aSiteIsFoundByValueNodeAndModule() throws {
+    let network = Network.named("plain CNN")
+    let prepared = try network.graph().prepare(network.map)
+    #expect(prepared.site("x")?.name == "x")
+    #expect(prepared.site("layers.6")?.name == prepared.graph.nodes.last?.outputs[0])
+    #expect(prepared.site("layers.2")?.name == prepared.site("layers.0")?.name)
+    #expect(prepared.site("nothing") == nil)
+    #expect(prepared.tabular().rows.contains { $0.contains { $0.contains("MinMaxObserver") } })
+  }
+
+  @Test func floatLayersHaveNoSitesOfTheirOwn() throws {
+    let network = Network.named("all float")
+    let prepared = try network.graph().prepare(network.map)
+    #expect(prepared.sites.isEmpty)
+    let (graph, report) = try network.converted()
+    #expect(!graph.nodes.contains { $0.op.kind == .quantizeLinear })
+    #expect(report.boundaries.isEmpty)
+  }
+}
