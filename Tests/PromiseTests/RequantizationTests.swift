@@ -59,6 +59,50 @@ import Testing
       }, resultShape: [m, n])
   }
 
+  /// Biases chosen so that the last bit decides: multiplying in another order, one rounding for product and sum, or a
+  /// reciprocal would give another integer.
+  @Test func everyRoundingIsTheFormulas() throws {
+    var generator = SeededGenerator(seed: 5)
+    let (channels, k) = (192, 40)
+    let a = Value(scale: 0.0371, zero: 9, integers: (0..<k).map { _ in UInt8.random(in: 100...255, using: &generator) })
+    let w = (0..<channels * k).map { _ in Int8.random(in: 20...127, using: &generator) }
+    let scales = (0..<channels).map { _ in Float.random(in: 0.001...0.02, using: &generator) }
+    let out = Value(scale: 0.0613, zero: 100, integers: [])
+    var bias = [Float](repeating: 0, count: channels)
+    var expected = [Int](repeating: 0, count: channels)
+    var decided = 0
+    for channel in 0..<channels {
+      let sum = Float(Int32((0..<k).reduce(0) { $0 + (Int(a.integers[$1]) - a.zero) * Int(w[channel * k + $1]) }))
+      let m = a.scale * scales[channel] / out.scale
+      func formula(_ bias: Float) -> Float { sum * m + bias / out.scale }
+      let others: [(Float) -> Float] = [
+        { sum * (a.scale * (scales[channel] / out.scale)) + $0 / out.scale },
+        { ($0 / out.scale).addingProduct(sum, m) },
+        { sum * (a.scale * scales[channel] * (1 / out.scale)) + $0 * (1 / out.scale) },
+      ]
+      let other = others[channel % others.count]
+      // Around the bias that makes the result a tie.
+      var candidate = (0.5 - sum * m) * out.scale
+      for _ in 0..<40 { candidate = candidate.nextDown }
+      for _ in 0..<80 {
+        bias[channel] = candidate
+        if formula(candidate).rounded(.toNearestOrEven) != other(candidate).rounded(.toNearestOrEven) {
+          decided += 1
+          break
+        }
+        candidate = candidate.nextUp
+      }
+      expected[channel] = Self.integer(formula(bias[channel]), out, -.infinity...(.infinity))
+    }
+    #expect(decided > channels / 3, "\(decided) of \(channels)")
+    let weights = try QuantizationParameters(
+      scales: scales, zeroPoints: [Int](repeating: 0, count: channels), dtype: .int8, axis: 0)
+    let found = try run(
+      .linear(Op.Linear()), [("a", a, [1, k])],
+      ["w": Tensor(w, shape: [channels, k]), "bias": Tensor(bias, shape: [channels])], out, weights)
+    #expect(found == expected)
+  }
+
   @Test(arguments: cases, [1, 6])
   func convolution(_ numbers: Numbers, _ groups: Int) throws {
     var generator = SeededGenerator(seed: numbers.seed)
