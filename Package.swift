@@ -10,7 +10,8 @@ let package = Package(
     .executable(name: "octet", targets: ["OctetCLI"]),
   ],
   traits: [
-    .trait(name: "OpenBLAS", description: "Evaluate float operations with OpenBLAS (Linux) instead of Octet's own kernels.")
+    .trait(
+      name: "OpenBLAS", description: "Evaluate float operations with OpenBLAS (Linux) instead of Octet's own kernels.")
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
@@ -32,7 +33,9 @@ let package = Package(
       ]),
     .target(name: "OctetGraph", dependencies: ["OctetCore"]),
     .target(name: "OctetNN", dependencies: ["OctetCore", "OctetGraph"]),
-    .target(name: "OctetQuantization", dependencies: ["OctetCore", "OctetGraph", .product(name: "Logging", package: "swift-log")]),
+    .target(
+      name: "OctetQuantization",
+      dependencies: ["OctetCore", "OctetGraph", .product(name: "Logging", package: "swift-log")]),
     .target(name: "OctetEngine", dependencies: ["OctetCore", "OctetGraph", "CKernels", "CThreadPool"]),
     .target(name: "OctetFormats", dependencies: ["OctetCore", "OctetGraph", "CZlib"]),
     .target(
@@ -62,13 +65,15 @@ let package = Package(
     .testTarget(
       name: "OctetEngineTests",
       dependencies: [
-        "CAllocationCount", "TestNetworks", "TestSupport", "OctetCore", "OctetGraph", "OctetNN", "OctetQuantization", "OctetEngine",
+        "CAllocationCount", "TestNetworks", "TestSupport", "OctetCore", "OctetGraph", "OctetNN", "OctetQuantization",
+        "OctetEngine",
         "OctetFormats",
       ]),
     .testTarget(
       name: "PromiseTests",
       dependencies: [
-        "TestNetworks", "TestSupport", "OctetCore", "OctetGraph", "OctetNN", "OctetQuantization", "OctetEngine", "OctetFormats",
+        "TestNetworks", "TestSupport", "OctetCore", "OctetGraph", "OctetNN", "OctetQuantization", "OctetEngine",
+        "OctetFormats",
       ]),
   ],
   swiftLanguageModes: [.v6],

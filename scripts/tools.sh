@@ -1,6 +1,6 @@
 # Sourced by lint and format: clang-format in a pinned version, which the Swift toolchain does not have.
 
-clang_format_version=21.1.8
+clang_format_version=23.1.5
 
 # Sets `clang_format`; $CLANG_FORMAT if that is given, otherwise from a virtual environment in .build.
 choose_clang_format() {

@@ -130,7 +130,8 @@ typedef struct octet_isa {
     void (*depthwise_f32)(const octet_window *, const float *input, const float *weights, const octet_epilogue *,
                           float *output, size_t first_row, size_t last_row);
 
-    // Padding and NaN never win a maximum; padding counts in an average only with count_include_pad (as `zero`, real 0).
+    // Padding and NaN never win a maximum; padding counts in an average only with count_include_pad (as `zero`, real
+    // 0).
     void (*max_pool_u8)(const octet_window *, const uint8_t *input, uint8_t *output, size_t first_row, size_t last_row);
     void (*max_pool_f32)(const octet_window *, const float *input, float *output, size_t first_row, size_t last_row);
     // out = round_half_even(clamp(float(Σ (a − zero)) * (1 / count) * scale)) + out_zero; scale = s_in / s_out

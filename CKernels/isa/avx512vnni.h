@@ -14,13 +14,15 @@ typedef __m256i byte_vector;
 
 // MARK: - Tiles: 28 accumulators, two vectors of weights, one of activations
 
-#define TILES_TALL(STAMP, panels)                                                                                 \
-    STAMP(1, panels)                                                                                              \
-    STAMP(2, panels) STAMP(3, panels) STAMP(4, panels) STAMP(5, panels) STAMP(6, panels) STAMP(7, panels)         \
-        STAMP(8, panels) STAMP(9, panels) STAMP(10, panels) STAMP(11, panels) STAMP(12, panels) STAMP(13, panels) \
-            STAMP(14, panels)
-#define TILES_WIDE(STAMP, panels) \
-    STAMP(1, panels) STAMP(2, panels) STAMP(3, panels) STAMP(4, panels) STAMP(5, panels) STAMP(6, panels)
+// clang-format off
+#define TILES_TALL(STAMP, panels)                                                         \
+    STAMP(1, panels) STAMP(2, panels) STAMP(3, panels) STAMP(4, panels) STAMP(5, panels)  \
+    STAMP(6, panels) STAMP(7, panels) STAMP(8, panels) STAMP(9, panels) STAMP(10, panels) \
+    STAMP(11, panels) STAMP(12, panels) STAMP(13, panels) STAMP(14, panels)
+#define TILES_WIDE(STAMP, panels)                                        \
+    STAMP(1, panels) STAMP(2, panels) STAMP(3, panels) STAMP(4, panels)  \
+    STAMP(5, panels) STAMP(6, panels)
+// clang-format on
 #define TILES(STAMP) TILES_TALL(STAMP, 1) TILES_TALL(STAMP, 2) TILES_WIDE(STAMP, 3) TILES_WIDE(STAMP, 4)
 #define TILE_MR 14
 #define TILE_PANELS 2

@@ -31,20 +31,23 @@ struct CPUCommand: ParsableCommand {
       let int8 = set.isSupported ? peak { set.multiplyInRegisters(.int8, iterations: $0) } : nil
       let float32 = set.isSupported ? peak { set.multiplyInRegisters(.float32, iterations: $0) } : nil
       return Report.Set(
-        name: set.name, features: set.features, dot: set.dotProduct, supported: set.isSupported, chosen: set.name == chosen,
+        name: set.name, features: set.features, dot: set.dotProduct, supported: set.isSupported,
+        chosen: set.name == chosen,
         peak_int8_gmacs: int8, peak_float32_gmacs: float32)
     }
     let caches = Machine.cacheSizes
     if json {
       return try printJSON(
         Report(
-          cpu: Machine.cpuName, isa: chosen, caches: Dictionary(uniqueKeysWithValues: caches.map { ($0.name, $0.bytes) }),
+          cpu: Machine.cpuName, isa: chosen,
+          caches: Dictionary(uniqueKeysWithValues: caches.map { ($0.name, $0.bytes) }),
           instruction_sets: sets))
     }
     print("CPU     \(Machine.cpuName)")
     print("caches  \(caches.map { "\($0.name) \($0.bytes / 1024) KiB" }.joined(separator: ", "))")
     print("in use  \(chosen)\n")
-    var table = Table(["instruction set", "needs", "multiplies with", "here", "int8 GMAC/s", "float32 GMAC/s"], trailing: [4, 5])
+    var table = Table(
+      ["instruction set", "needs", "multiplies with", "here", "int8 GMAC/s", "float32 GMAC/s"], trailing: [4, 5])
     for set in sets {
       table.append(
         set.name, set.features, set.dot, set.supported ? (set.chosen ? "in use" : "yes") : "no",

@@ -39,9 +39,8 @@ public func apply(_ op: Op, _ inputs: [Tensor?]) throws -> [Tensor] {
     return try value.tracer.record(op, inputs)
   }
   return try naming(op.kind.rawValue) {
-    let operation = op.operation
-    _ = try operation.outputTypes(inputs.map { $0?.type })
-    return try operation.evaluate(inputs)
+    _ = try op.outputTypes(inputs.map { $0?.type })
+    return try op.operation.evaluate(inputs)
   }
 }
 

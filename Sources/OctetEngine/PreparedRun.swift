@@ -73,7 +73,6 @@ final class PreparedRun {
     connect(outputSlots, results)
   }
 
-
   /// Offsets in the arena: slots whose lives do not overlap may share a place. Inputs and outputs lie outside.
   private static func layOut(_ plan: Plan, _ shapes: Shapes) -> (offsets: [Int?], size: Int) {
     var offsets = [Int?](repeating: nil, count: plan.slots.count)

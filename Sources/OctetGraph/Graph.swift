@@ -76,7 +76,7 @@ public struct Graph: Sendable {
         }
         return type
       }
-      let results = try naming(node.name) { try node.op.operation.outputTypes(operands) }
+      let results = try naming(node.name) { try node.op.outputTypes(operands) }
       guard results.count == node.outputs.count else {
         throw invalid(node.name, "\(results.count) results", "\(node.outputs.count)")
       }

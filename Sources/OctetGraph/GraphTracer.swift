@@ -87,7 +87,7 @@ package final class GraphTracer: Tracer {
     let scope = self.scope
     let base = scope.isEmpty ? op.kind.rawValue : "\(scope).\(op.kind.rawValue)"
     return try naming(base) {
-      let types = try op.operation.outputTypes(inputs.map { $0?.type })
+      let types = try op.outputTypes(inputs.map { $0?.type })
       for type in types { try type.requireSensible("result") }
       let operands = try inputs.map { try $0.map { try name(of: $0, for: base) } }
       return state.withLock { state in

@@ -7,7 +7,8 @@ extension Graph: CustomStringConvertible {
     for node in nodes {
       let attributes = node.op.operation.attributes
       let operands = node.inputs.map { (input: String?) -> String in input ?? "–" }.joined(separator: ", ")
-      let results = node.outputs.map { output -> String in self.types[output].map { "\($0)" } ?? "?" }.joined(separator: ", ")
+      let results = node.outputs.map { output -> String in self.types[output].map { "\($0)" } ?? "?" }.joined(
+        separator: ", ")
       lines.append(
         "  \(node.outputs.joined(separator: ", ")) = \(node.op.kind.rawValue)(\(operands)"
           + (attributes.isEmpty ? "" : "; \(attributes)") + ") → \(results)")
@@ -54,7 +55,10 @@ extension Graph: CustomStringConvertible {
     func add(_ opcode: String, _ name: String, _ target: String, _ value: String) {
       let type = types[value]
       rows.append(
-        ([opcode, name, target, type.map { "\($0.shape)" } ?? "", type?.dtype.rawValue ?? ""], annotations[value] ?? Annotation()))
+        (
+          [opcode, name, target, type.map { "\($0.shape)" } ?? "", type?.dtype.rawValue ?? ""],
+          annotations[value] ?? Annotation()
+        ))
     }
     for input in inputs { add("placeholder", input.name, "", input.name) }
     for node in nodes {
@@ -66,7 +70,9 @@ extension Graph: CustomStringConvertible {
     }
     for output in outputs { add("output", output.name, output.value, output.value) }
 
-    let extra: [(String, KeyPath<Annotation, String>)] = [("site", \.site), ("scale", \.scale), ("zero point", \.zeroPoint)]
+    let extra: [(String, KeyPath<Annotation, String>)] = [
+      ("site", \.site), ("scale", \.scale), ("zero point", \.zeroPoint),
+    ]
     let shown = extra.filter { column in rows.contains { !$0.note[keyPath: column.1].isEmpty } }
     var table = Table(["opcode", "name", "target", "shape", "dtype"] + shown.map(\.0))
     table.rows = rows.map { row in row.cells + shown.map { row.note[keyPath: $0.1] } }

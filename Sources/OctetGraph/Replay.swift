@@ -67,7 +67,8 @@ extension Graph {
         guard case .symbolic(let name) = dimension, let size = size.size else { continue }
         if let known = sizes[name], known != size {
           throw OctetError(
-            .shapeMismatch, "input \(input.name)", expected: "\(name) = \(known), as in another place", found: "\(size)")
+            .shapeMismatch, "input \(input.name)", expected: "\(name) = \(known), as in another place", found: "\(size)"
+          )
         }
         sizes[name] = size
       }

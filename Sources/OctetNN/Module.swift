@@ -16,6 +16,8 @@ public import OctetGraph
 open class Module {
   private var hooks: [Int: ForwardHook] = [:]
   private var nextHook = 0
+  /// Whether the default form for one input is running.
+  private var isForwarding = false
 
   public init() {}
 
@@ -28,6 +30,12 @@ open class Module {
 
   /// The result for one input. Override this, or the form below for several inputs or results.
   open func forward(_ x: Tensor) throws -> Tensor {
+    // Each form defaults to the other one: a class that overrides neither must not go round in circles.
+    guard !isForwarding else {
+      throw OctetError(.unsupported, "\(Self.self)", expected: "an override of forward", found: "none")
+    }
+    isForwarding = true
+    defer { isForwarding = false }
     let results = try forward([x])
     guard results.count == 1 else {
       throw OctetError(.invalidArgument, "\(Self.self)", expected: "one result", found: "\(results.count)")

@@ -56,25 +56,23 @@ extension Graph {
     }
 
     // A group is quantized if a node that computes in integers reads or makes one of its values.
-    var sites: [PreparedGraph.Site] = []
-    var siteOfGroup: [String: Int] = [:]
+    var live: [(observer: any Observer, values: [String])] = []
+    var indexOfGroup: [String: Int] = [:]
     for (value, observer) in templates {
       let group = groups.representative(of: value)
-      if siteOfGroup[group] == nil {
-        siteOfGroup[group] = sites.count
-        sites.append(PreparedGraph.Site(observer: observer))
+      if indexOfGroup[group] == nil {
+        indexOfGroup[group] = live.count
+        live.append((observer, []))
       }
     }
-    var siteOfValue: [String: Int] = [:]
     for value in inputs.map(\.name) + nodes.flatMap(\.outputs) {
-      guard let site = siteOfGroup[groups.representative(of: value)] else { continue }
-      siteOfValue[value] = site
-      sites[site].values.append(value)
+      if let index = indexOfGroup[groups.representative(of: value)] { live[index].values.append(value) }
     }
-    for node in sharing where siteOfValue[node.outputs[0]] == nil {
+    let sites = Sites(live, in: self)
+    for node in sharing where sites.index(of: node.outputs[0]) == nil {
       assignments[node.name] = .float("nothing beside it is quantized")
     }
-    return PreparedGraph(graph: self, sites: sites, siteOfValue: siteOfValue, assignments: assignments)
+    return PreparedGraph(graph: self, sites: sites, assignments: assignments)
   }
 }
 

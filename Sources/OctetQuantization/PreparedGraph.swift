@@ -5,44 +5,24 @@ public import OctetGraph
 ///
 /// The graph itself is as it was: sites stand beside it, and see the values of a replay.
 public final class PreparedGraph {
-  /// A place where values are quantized: one observer for one value, or for several that share a scale.
-  public struct Site: Sendable {
-    public internal(set) var observer: any Observer
-    /// The values of the graph that it watches.
-    public internal(set) var values: [String] = []
-    /// How many tensors it has seen.
-    public internal(set) var observations = 0
-
-    /// The name of its first value.
-    public var name: String { values[0] }
-  }
-
   enum Assignment {
     case integer(weight: (any Observer)?)
     case float(String)
   }
 
   public let graph: Graph
-  /// All sites in the order of the graph.
-  public private(set) var sites: [Site]
-  let siteOfValue: [String: Int]
+  /// The places where values are quantized.
+  public private(set) var sites: Sites
   let assignments: [String: Assignment]
 
-  init(graph: Graph, sites: [Site], siteOfValue: [String: Int], assignments: [String: Assignment]) {
+  init(graph: Graph, sites: Sites, assignments: [String: Assignment]) {
     self.graph = graph
     self.sites = sites
-    self.siteOfValue = siteOfValue
     self.assignments = assignments
   }
 
   /// The graph's parameters, shared with the modules they come from.
   public var parameters: [String: Parameter] { graph.parameters }
-
-  /// The site of a value, given by the name of the value, of the node that makes it, or of a module.
-  public func site(_ name: String) -> Site? {
-    if let index = siteOfValue[name] { return sites[index] }
-    return graph.nodes.last { $0.isNamed(name) }.flatMap { siteOfValue[$0.outputs[0]] }.map { sites[$0] }
-  }
 
   /// The float network's result; nothing is observed.
   public func callAsFunction(_ x: Tensor) throws -> Tensor { try graph.replay([x])[0] }
@@ -84,9 +64,7 @@ public final class PreparedGraph {
   }
 
   private func observe(_ value: String, _ tensor: Tensor) throws {
-    guard let site = siteOfValue[value] else { return }
-    try sites[site].observer.observe(tensor)
-    sites[site].observations += 1
+    try sites.observe(value, tensor)
   }
 
   /// The graph as a table with the site of every value, and scale and zero point where it has seen something.

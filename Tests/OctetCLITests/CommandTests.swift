@@ -12,10 +12,12 @@ struct CommandTests {
     #expect(try Octet.run("demo", "--help").output.contains("--threads"))
   }
 
-  @Test("wrong use exits with 2 and says what was wrong", arguments: [
-    (["nope"], "nope"), (["demo", "--nope"], "--nope"), (["demo", "--threads", "0"], "1 or more"),
-    (["demo", "--threads", "many"], "many"), (["demo", "--graph", "--json"], "combined"),
-  ])
+  @Test(
+    "wrong use exits with 2 and says what was wrong",
+    arguments: [
+      (["nope"], "nope"), (["demo", "--nope"], "--nope"), (["demo", "--threads", "0"], "1 or more"),
+      (["demo", "--threads", "many"], "many"), (["demo", "--graph", "--json"], "combined"),
+    ])
   func wrongUse(_ arguments: [String], _ complaint: String) throws {
     let result = try Octet.run(arguments)
     #expect(result.code == 2)

@@ -37,7 +37,8 @@ struct DemoTests {
 
   @Test func graphIsShownAfterEachStage() throws {
     let output = try Octet.run("demo", "--graph").output
-    for title in ["traced", "fused", "static-minmax: calibrated", "static-minmax: converted", "static-histogram: plan"] {
+    for title in ["traced", "fused", "static-minmax: calibrated", "static-minmax: converted", "static-histogram: plan"]
+    {
       #expect(output.contains(title + "\n\n"))
     }
     #expect(output.contains("8 of 8 nodes quantized, 2 float ↔ int8 boundaries"))

@@ -23,7 +23,9 @@ enum Octet {
   static func run(_ arguments: [String], environment: [String: String] = [:]) throws -> Result {
     // Linux: the tests' own folder. Apple: three levels up from the bundle's program.
     let program = Bundle.allBundles.map(\.bundleURL) + [Bundle.main.bundleURL]
-    let candidates = program.flatMap { [$0.appendingPathComponent("octet"), $0.deletingLastPathComponent().appendingPathComponent("octet")] }
+    let candidates = program.flatMap {
+      [$0.appendingPathComponent("octet"), $0.deletingLastPathComponent().appendingPathComponent("octet")]
+    }
     let octet = try #require(candidates.first { FileManager.default.isExecutableFile(atPath: $0.path) })
 
     let process = Process()

@@ -18,9 +18,9 @@ import Testing
     let network = Network.named("plain CNN")
     let prepared = try network.graph().prepare(map)
     try prepared.calibrate([1, 2, 3].map { try network.inputs(batch: 2, seed: $0)[0] })
-    #expect((prepared.site("x")?.observer as? FixedObserver)?.count == 3)
+    #expect((prepared.sites["x"]?.observer as? FixedObserver)?.count == 3)
     #expect(
-      (prepared.site("layers.0")?.observer as? FixedObserver)?.count == 6, "the convolution and the pool after it")
+      (prepared.sites["layers.0"]?.observer as? FixedObserver)?.count == 6, "the convolution and the pool after it")
     let (graph, _) = try prepared.convert()
     for node in graph.nodes {
       if case .quantizeLinear(let payload) = node.op { #expect(payload.parameters == parameters) }
@@ -50,7 +50,7 @@ import Testing
     // More batches go on where the first ones ended; a replay observes nothing.
     _ = try prepared(batches[0])
     try prepared.calibrate(batches)
-    #expect(prepared.site("x")?.observations == 6)
+    #expect(prepared.sites["x"]?.observations == 6)
   }
 
   @Test func noBatches() throws {
@@ -124,7 +124,7 @@ import Testing
     let prepared = try network.graph().prepare(network.map)
     let x = try network.inputs(batch: 2, seed: 1)
     try prepared.calibrate([["x_0": x[0], "x_1": x[1]]])
-    #expect((prepared.site("x_1")?.observer as? MinMaxObserver)?.maxVal == (try x[1].floats.max()))
+    #expect((prepared.sites["x_1"]?.observer as? MinMaxObserver)?.maxVal == (try x[1].floats.max()))
     #expect(octetError { try prepared.calibrate([x[0]]) }?.code == .invalidArgument)
     #expect(octetError { try prepared.calibrate([["x_0": x[0], "x": x[1]]]) }?.code == .unknownName)
   }

@@ -45,10 +45,10 @@ import Testing
   @Test func aSiteIsFoundByValueNodeAndModule() throws {
     let network = Network.named("plain CNN")
     let prepared = try network.graph().prepare(network.map)
-    #expect(prepared.site("x")?.name == "x")
-    #expect(prepared.site("layers.6")?.name == prepared.graph.nodes.last?.outputs[0])
-    #expect(prepared.site("layers.2")?.name == prepared.site("layers.0")?.name)
-    #expect(prepared.site("nothing") == nil)
+    #expect(prepared.sites["x"]?.name == "x")
+    #expect(prepared.sites["layers.6"]?.name == prepared.graph.nodes.last?.outputs[0])
+    #expect(prepared.sites["layers.2"]?.name == prepared.sites["layers.0"]?.name)
+    #expect(prepared.sites["nothing"] == nil)
     #expect(prepared.tabular().rows.contains { $0.contains { $0.contains("MinMaxObserver") } })
   }
 

@@ -119,7 +119,10 @@ struct DemoCommand: ParsableCommand {
 
   private func table(_ rows: [Measurement]) -> Table {
     var table = Table(
-      ["", "accuracy", "agreement", "SQNR dB", "bytes", "ms/image, batch 1", "images/s, batch 128", "speed-up 1", "128"],
+      [
+        "", "accuracy", "agreement", "SQNR dB", "bytes", "ms/image, batch 1", "images/s, batch 128", "speed-up 1",
+        "128",
+      ],
       trailing: [1, 2, 3, 4, 5, 6, 7, 8])
     let float = rows[0]
     for row in rows {

@@ -10,7 +10,8 @@ struct DemoData {
   init(_ name: String) throws {
     let file = try NpzFile(contentsOf: Self.path(name, "npz"))
     guard let pixels = file.tensors["images"], let labels = file.tensors["labels"] else {
-      throw OctetError(.invalidFile, "\(name).npz", expected: "arrays images and labels", found: "\(file.tensors.keys.sorted())")
+      throw OctetError(
+        .invalidFile, "\(name).npz", expected: "arrays images and labels", found: "\(file.tensors.keys.sorted())")
     }
     let scalars = try pixels.scalars(as: UInt8.self).map { Float($0) / 255 }
     images = try Tensor(scalars, shape: [pixels.shape[0], 1, 28, 28])

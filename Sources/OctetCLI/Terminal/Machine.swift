@@ -20,7 +20,10 @@ enum Machine {
   /// Bytes of the caches of level 1 (data), 2 and 3; those that the system tells.
   static var cacheSizes: [(name: String, bytes: Int)] {
     #if os(Linux)
-      let names = [("L1d", Int32(_SC_LEVEL1_DCACHE_SIZE)), ("L2", Int32(_SC_LEVEL2_CACHE_SIZE)), ("L3", Int32(_SC_LEVEL3_CACHE_SIZE))]
+      let names = [
+        ("L1d", Int32(_SC_LEVEL1_DCACHE_SIZE)), ("L2", Int32(_SC_LEVEL2_CACHE_SIZE)),
+        ("L3", Int32(_SC_LEVEL3_CACHE_SIZE)),
+      ]
       return names.map { ($0.0, sysconf($0.1)) }.filter { $0.1 > 0 }
     #else
       return [("L1d", "hw.l1dcachesize"), ("L2", "hw.l2cachesize"), ("L3", "hw.l3cachesize")].compactMap { name, key in

@@ -45,7 +45,8 @@ package enum FloatGEMM {
       #endif
       // A matrix whose columns are contiguous is the transposition of a row-major one.
       func layout(_ strides: Strides, columns: Int) -> (CBLAS_TRANSPOSE, Int32) {
-        strides.column == 1 ? (CblasNoTrans, Int32(max(strides.row, columns, 1))) : (CblasTrans, Int32(max(strides.column, 1)))
+        strides.column == 1
+          ? (CblasNoTrans, Int32(max(strides.row, columns, 1))) : (CblasTrans, Int32(max(strides.column, 1)))
       }
       let (transposeA, lda) = layout(stridesA, columns: k)
       let (transposeB, ldb) = layout(stridesB, columns: n)

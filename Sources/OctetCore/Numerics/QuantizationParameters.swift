@@ -19,7 +19,8 @@ public struct QuantizationParameters: Hashable, Sendable, Codable {
   /// - Throws: `OctetError` (`invalidArgument`) unless there is one finite positive scale and one zero point within the
   ///   range for each channel, and the range is one of `dtype`.
   public init(
-    scales: [Float], zeroPoints: [Int], dtype: DType, range: ClosedRange<Int>? = nil, axis: Int? = nil, blockSize: Int? = nil
+    scales: [Float], zeroPoints: [Int], dtype: DType, range: ClosedRange<Int>? = nil, axis: Int? = nil,
+    blockSize: Int? = nil
   ) throws {
     func invalid(_ expected: String, _ found: String) -> OctetError {
       OctetError(.invalidArgument, "quantization parameters", expected: expected, found: found)
@@ -34,9 +35,15 @@ public struct QuantizationParameters: Hashable, Sendable, Codable {
         axis == nil ? "one scale and one zero point" : "as many scales as zero points",
         "\(scales.count) scales, \(zeroPoints.count) zero points")
     }
-    if let scale = scales.first(where: { !($0 > 0 && $0.isFinite) }) { throw invalid("finite scales above 0", "\(scale)") }
-    if let zero = zeroPoints.first(where: { !range.contains($0) }) { throw invalid("zero points within \(range)", "\(zero)") }
-    if let blockSize, blockSize < 1 || axis == nil { throw invalid("blocks of 1 or more along an axis", "\(blockSize)") }
+    if let scale = scales.first(where: { !($0 > 0 && $0.isFinite) }) {
+      throw invalid("finite scales above 0", "\(scale)")
+    }
+    if let zero = zeroPoints.first(where: { !range.contains($0) }) {
+      throw invalid("zero points within \(range)", "\(zero)")
+    }
+    if let blockSize, blockSize < 1 || axis == nil {
+      throw invalid("blocks of 1 or more along an axis", "\(blockSize)")
+    }
     self.scales = scales
     self.zeroPoints = zeroPoints
     self.dtype = dtype
@@ -59,7 +66,8 @@ public struct QuantizationParameters: Hashable, Sendable, Codable {
     try self.init(
       scales: values.decode([Float].self, forKey: .scales), zeroPoints: values.decode([Int].self, forKey: .zeroPoints),
       dtype: values.decode(DType.self, forKey: .dtype), range: bounds[0]...bounds[1],
-      axis: values.decodeIfPresent(Int.self, forKey: .axis), blockSize: values.decodeIfPresent(Int.self, forKey: .blockSize))
+      axis: values.decodeIfPresent(Int.self, forKey: .axis),
+      blockSize: values.decodeIfPresent(Int.self, forKey: .blockSize))
   }
 
   public func encode(to encoder: any Encoder) throws {
@@ -87,13 +95,17 @@ public struct QuantizationParameters: Hashable, Sendable, Codable {
     let counted = try type.axis(axis)
     guard let shape = type.fixedShape else {
       guard blockSize == nil, type.shape[counted].size == scales.count else {
-        throw OctetError(.shapeMismatch, "scales", expected: "one for each index of axis \(axis) of \(type)", found: "\(scales.count)")
+        throw OctetError(
+          .shapeMismatch, "scales", expected: "one for each index of axis \(axis) of \(type)", found: "\(scales.count)")
       }
       return
     }
-    let expected = blockSize.map { elementCount(of: shape) / max(shape[counted], 1) * blockCount(of: shape[counted], size: $0) } ?? shape[counted]
+    let expected =
+      blockSize.map { elementCount(of: shape) / max(shape[counted], 1) * blockCount(of: shape[counted], size: $0) }
+      ?? shape[counted]
     guard expected == scales.count else {
-      throw OctetError(.shapeMismatch, "scales", expected: "\(expected) for axis \(axis) of \(type)", found: "\(scales.count)")
+      throw OctetError(
+        .shapeMismatch, "scales", expected: "\(expected) for axis \(axis) of \(type)", found: "\(scales.count)")
     }
   }
 

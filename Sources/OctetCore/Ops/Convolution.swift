@@ -30,6 +30,8 @@ extension Op {
       return parts.joined(separator: ", ")
     }
 
+    public var operandCount: ClosedRange<Int> { 2...4 }
+
     public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
       let x = try operand(inputs, 0, "x")
       let weight = try operand(inputs, 1, "weight")
@@ -44,9 +46,11 @@ extension Op {
           .invalidArgument, "conv", expected: "groups, stride, dilation and kernel above 0, padding of 0 or more",
           found: "groups \(groups), stride \(stride), dilation \(dilation), padding \(padding), weight \(weight)")
       }
-      guard channels.isMultiple(of: groups), weightShape[1] == channels / groups, weightShape[0].isMultiple(of: groups) else {
+      guard channels.isMultiple(of: groups), weightShape[1] == channels / groups, weightShape[0].isMultiple(of: groups)
+      else {
         throw OctetError(
-          .shapeMismatch, "weight", expected: "[multiple of \(groups), \(channels) / \(groups), kh, kw]", found: "\(weight)")
+          .shapeMismatch, "weight", expected: "[multiple of \(groups), \(channels) / \(groups), kh, kw]",
+          found: "\(weight)")
       }
       try activation?.check()
       let out = Dimension.fixed(weightShape[0])

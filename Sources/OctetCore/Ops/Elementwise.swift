@@ -60,6 +60,8 @@ extension Op {
   public enum Binary: String, Operation, Codable {
     case add, sub, mul, div
 
+    public var operandCount: ClosedRange<Int> { 2...2 }
+
     public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
       let a = try operand(inputs, 0, "a")
       let b = try operand(inputs, 1, "b")

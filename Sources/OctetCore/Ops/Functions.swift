@@ -24,7 +24,8 @@ public func conv2d(
   _ x: Tensor, weight: Tensor, bias: Tensor? = nil, stride: Size2D = 1, padding: Padding2D = 0, dilation: Size2D = 1,
   groups: Int = 1
 ) throws -> Tensor {
-  try apply(.conv(Op.Convolution(stride: stride, padding: padding, dilation: dilation, groups: groups)), to: x, weight, bias)
+  try apply(
+    .conv(Op.Convolution(stride: stride, padding: padding, dilation: dilation, groups: groups)), to: x, weight, bias)
 }
 
 /// `x · weightᵀ + bias`: x [..., k], weight [n, k], bias [n].
@@ -50,7 +51,8 @@ public func averagePool2d(
   countIncludePad: Bool = true
 ) throws -> Tensor {
   let pool = Op.Pool(
-    .average, kernel: kernelSize, stride: stride, padding: padding, ceilMode: ceilMode, countIncludePad: countIncludePad)
+    .average, kernel: kernelSize, stride: stride, padding: padding, ceilMode: ceilMode, countIncludePad: countIncludePad
+  )
   return try apply(.pool(pool), to: x)
 }
 

@@ -7,6 +7,8 @@ extension Op {
 
     public var attributes: String { activation.map { "\($0)" } ?? "" }
 
+    public var operandCount: ClosedRange<Int> { 2...3 }
+
     public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
       let x = try operand(inputs, 0, "x")
       let weight = try operand(inputs, 1, "weight")
@@ -49,6 +51,8 @@ extension Op {
   /// A vector a [k] counts as a row, a vector b [k] as a column, whose axis the result does not have.
   public struct MatMul: Operation, Codable {
     public init() {}
+
+    public var operandCount: ClosedRange<Int> { 2...2 }
 
     public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
       let a = try operand(inputs, 0, "a")

@@ -8,6 +8,8 @@ extension Op {
 
     public var attributes: String { epsilon == 1e-5 ? "" : "epsilon \(epsilon)" }
 
+    public var operandCount: ClosedRange<Int> { 5...5 }
+
     public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
       let x = try operand(inputs, 0, "x")
       try x.require(.float32, rank: 2...Int.max, "x")

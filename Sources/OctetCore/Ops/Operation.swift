@@ -1,5 +1,8 @@
 /// The meaning of an operation. Its gradient belongs here too, beside the evaluation it differentiates.
 public protocol Operation: Hashable, Sendable {
+  /// How many operands there may be, optional ones that are left out at the end not counted.
+  var operandCount: ClosedRange<Int> { get }
+
   /// The types of the results for operands of these types; dimensions may be symbolic.
   ///
   /// - Throws: `OctetError` if the operands do not fit.
@@ -13,7 +16,23 @@ public protocol Operation: Hashable, Sendable {
 }
 
 extension Operation {
+  public var operandCount: ClosedRange<Int> { 1...1 }
   public var attributes: String { "" }
+}
+
+extension Op {
+  /// The types of the results for operands of these types, whose number is checked too.
+  ///
+  /// - Throws: `OctetError` if the operands do not fit.
+  public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
+    let operation = self.operation
+    guard inputs.count <= operation.operandCount.upperBound else {
+      throw OctetError(
+        .invalidArgument, "operands", expected: "at most \(operation.operandCount.upperBound)", found: "\(inputs.count)"
+      )
+    }
+    return try operation.outputTypes(inputs)
+  }
 }
 
 // MARK: - What shape rules have in common
@@ -88,7 +107,8 @@ let largestAttribute = 1 << 31
 
 /// The number of places of a window along one axis: `(size + padding − dilation · (kernel − 1) − 1) / stride + 1`.
 func windowCount(
-  _ size: Dimension, kernel: Int, stride: Int, dilation: Int, padding: (Int, Int), ceilMode: Bool = false, _ name: String
+  _ size: Dimension, kernel: Int, stride: Int, dilation: Int, padding: (Int, Int), ceilMode: Bool = false,
+  _ name: String
 ) throws -> Dimension {
   guard let size = size.size else {
     throw OctetError(.unsupported, name, expected: "a fixed height and width", found: "\(size)")
@@ -97,7 +117,8 @@ func windowCount(
   let (reach, overflow) = dilation.multipliedReportingOverflow(by: kernel - 1)
   guard !overflow, reach < padded else {
     throw OctetError(
-      .shapeMismatch, name, expected: "a padded input of at least \(dilation) · (\(kernel) − 1) + 1", found: "\(padded)")
+      .shapeMismatch, name, expected: "a padded input of at least \(dilation) · (\(kernel) − 1) + 1", found: "\(padded)"
+    )
   }
   let span = padded - reach - 1
   var count = (span + (ceilMode ? stride - 1 : 0)) / stride + 1

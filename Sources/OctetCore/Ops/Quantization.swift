@@ -116,7 +116,9 @@ package func storeInteger(_ value: Int, at index: Int, _ dtype: DType, in bytes:
 public func quantize(_ x: Tensor, _ parameters: QuantizationParameters) throws -> Tensor {
   if !x.isTraced, x.dtype == .float32 {
     let nans = try x.withUnsafeScalars(as: Float.self) { $0.reduce(0) { $1.isNaN ? $0 + 1 : $0 } }
-    guard nans == 0 else { throw OctetError(.notANumber, "quantize", expected: "numbers", found: "\(nans) NaN in \(x.type)") }
+    guard nans == 0 else {
+      throw OctetError(.notANumber, "quantize", expected: "numbers", found: "\(nans) NaN in \(x.type)")
+    }
   }
   return try apply(.quantizeLinear(Op.QuantizeLinear(parameters)), to: x)
 }

@@ -7,6 +7,8 @@ extension Op {
 
     public var attributes: String { "axis \(axis)" }
 
+    public var operandCount: ClosedRange<Int> { 1...Int.max }
+
     public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
       var result = try operand(inputs, 0, "operand 0")
       let axis = try result.axis(axis)
@@ -62,7 +64,9 @@ extension Op {
 
     public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
       let x = try operand(inputs, 0, "x")
-      func mismatch() -> OctetError { OctetError(.shapeMismatch, "x", expected: "elements for \(shape)", found: "\(x)") }
+      func mismatch() -> OctetError {
+        OctetError(.shapeMismatch, "x", expected: "elements for \(shape)", found: "\(x)")
+      }
       guard shape.filter({ $0 == -1 }).count <= 1, shape.allSatisfy({ $0 >= -1 }) else {
         throw OctetError(.invalidArgument, "shape", expected: "sizes, 0, and at most one −1", found: "\(shape)")
       }
@@ -202,7 +206,9 @@ extension Op {
     public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
       let x = try operand(inputs, 0, "x")
       try x.require(.float32, rank: 0...Int.max, "x")
-      guard before.count == x.rank, after.count == x.rank, (before + after).allSatisfy({ (0...largestAttribute).contains($0) }) else {
+      guard before.count == x.rank, after.count == x.rank,
+        (before + after).allSatisfy({ (0...largestAttribute).contains($0) })
+      else {
         throw OctetError(
           .invalidArgument, "pad", expected: "\(x.rank) numbers of 0 or more on either side", found: attributes)
       }

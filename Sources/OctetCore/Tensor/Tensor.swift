@@ -78,7 +78,11 @@ public struct Tensor: Sendable {
       switch representation {
       case .concrete(_, _, let shape): elementCount(of: shape)
       case .traced(let value):
-        if let shape = value.type.fixedShape { elementCount(of: shape) } else { throw value.hasNoValues("its number of elements") }
+        if let shape = value.type.fixedShape {
+          elementCount(of: shape)
+        } else {
+          throw value.hasNoValues("its number of elements")
+        }
       }
     }
   }
@@ -144,7 +148,8 @@ public struct Tensor: Sendable {
       }
       shape[0] = range.count
       return Tensor(
-        storage: storage, byteOffset: byteOffset + dtype.byteCount(of: row * range.lowerBound), shape: shape, dtype: dtype)
+        storage: storage, byteOffset: byteOffset + dtype.byteCount(of: row * range.lowerBound), shape: shape,
+        dtype: dtype)
     }
   }
 

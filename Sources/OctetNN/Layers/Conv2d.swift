@@ -16,7 +16,8 @@ public final class Conv2d: Module {
     _ inChannels: Int, _ outChannels: Int, kernelSize: Size2D, stride: Size2D = 1, padding: Padding2D = 0,
     dilation: Size2D = 1, groups: Int = 1, bias: Bool = true
   ) {
-    precondition(groups > 0 && inChannels.isMultiple(of: groups) && outChannels.isMultiple(of: groups), "groups divide channels")
+    precondition(
+      groups > 0 && inChannels.isMultiple(of: groups) && outChannels.isMultiple(of: groups), "groups divide channels")
     attributes = Op.Convolution(stride: stride, padding: padding, dilation: dilation, groups: groups)
     weight = zeros([outChannels, inChannels / groups, kernelSize.height, kernelSize.width])
     self.bias = bias ? zeros([outChannels]) : nil

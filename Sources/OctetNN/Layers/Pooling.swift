@@ -20,10 +20,12 @@ public final class AvgPool2d: Module {
   public let attributes: Op.Pool
 
   public init(
-    kernelSize: Size2D, stride: Size2D? = nil, padding: Padding2D = 0, ceilMode: Bool = false, countIncludePad: Bool = true
+    kernelSize: Size2D, stride: Size2D? = nil, padding: Padding2D = 0, ceilMode: Bool = false,
+    countIncludePad: Bool = true
   ) {
     attributes = Op.Pool(
-      .average, kernel: kernelSize, stride: stride, padding: padding, ceilMode: ceilMode, countIncludePad: countIncludePad)
+      .average, kernel: kernelSize, stride: stride, padding: padding, ceilMode: ceilMode,
+      countIncludePad: countIncludePad)
     super.init()
   }
 
