@@ -2,7 +2,7 @@
 // rows of its strip into scratch (or reads the tensor), then runs tiles over blocks of weights that stay in the cache.
 #include <string.h>
 
-#include "conv_plan.h"
+#include "conv_chain.h"
 
 enum {
     // Weights that stay in the second-level cache while all tiles of a strip pass over them.
@@ -156,6 +156,17 @@ void octet_conv_run(const octet_gemm_family *family, const octet_conv_shape *sha
     const size_t columns = s->groups * plan.group_panels;
     const size_t image_outputs = s->out_h * s->out_w * s->out_c;
     const size_t image_size = s->in_h * s->in_w * s->in_c * family->source_size;
+    const size_t output_size = epilogue->output == OCTET_OUTPUT_UINT8 && family->source_size == 1 ? 1 : 4;
+    // Chains of single pixels copy no strip, and want as many pixels as there are: all tasks at once.
+    if (first < last && plan.images == 1 && split.blocks == 1 && octet_chain_is_pixelwise(&plan)) {
+        const octet_conv_rows rows = {octet_conv_strip(&plan, split.strips, first).first,
+                                      octet_conv_strip(&plan, split.strips, last - 1).last};
+        if (octet_chain_pays(&plan, packed, rows.last - rows.first)) {
+            octet_chain_run(&plan, input, input_zero, packed, epilogue, output, epilogue->residual, rows, 0, columns,
+                            strip);
+            return;
+        }
+    }
     for (size_t task = first; task < last; task++) {
         const size_t block = task % split.blocks, index = task / split.blocks;
         const size_t image = index / split.strips;
@@ -165,18 +176,24 @@ void octet_conv_run(const octet_gemm_family *family, const octet_conv_shape *sha
             .tap_offsets = tap_offsets,
             .packed = packed,
             .epilogue = epilogue,
-            .output_size = epilogue->output == OCTET_OUTPUT_UINT8 && family->source_size == 1 ? 1 : 4,
+            .output_size = output_size,
             .rows = octet_conv_strip(&plan, split.strips, index % split.strips),
         };
         work.output = (char *)output + image * image_outputs * work.output_size;
         if (epilogue->residual)
             work.residual = (const char *)epilogue->residual + image * image_outputs * family->source_size;
+        const size_t first_column = columns * block / split.blocks, last_column = columns * (block + 1) / split.blocks;
+        if (octet_chain_pays(&plan, packed, (work.rows.last - work.rows.first) * s->out_w)) {
+            octet_chain_run(&plan, from, input_zero, packed, epilogue, work.output, work.residual, work.rows,
+                            first_column, last_column, strip);
+            continue;
+        }
         if (plan.copied) {
             copy_strip(&plan, from, work.rows, input_zero, strip);
             work.activations = strip;
         } else {
             work.activations = from + work.rows.first * s->stride_h * plan.row_pitch;
         }
-        run_columns(&work, columns * block / split.blocks, columns * (block + 1) / split.blocks);
+        run_columns(&work, first_column, last_column);
     }
 }

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "conv_plan.h"
+#include "conv_chain.h"
 
 // Copies one weight; sizes are those of int8 and float32.
 static inline void copy_weight(char *to, const char *from, size_t size) {
@@ -41,6 +41,7 @@ void octet_conv_pack(const octet_gemm_family *family, const octet_conv_shape *sh
             sums[group * plan.group_panels * nr + lane] = sum;
         }
     }
+    octet_chain_pack(&plan, weights, packed);
 }
 
 void octet_depthwise_pack_s8(const int8_t *weights, size_t channels, size_t taps, int8_t *packed, int32_t *sums) {

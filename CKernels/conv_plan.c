@@ -1,5 +1,7 @@
 #include "conv_plan.h"
 
+#include "conv_chain.h"
+
 enum {
     // A strip stays in the second-level cache beside a block of weights.
     most_strip_bytes = 192 << 10,
@@ -62,7 +64,8 @@ octet_conv_plan octet_conv_plan_make(const octet_gemm_family *family, const octe
     }
 
     // The rows whose inputs fit, and at least one (one tile where rows are single pixels).
-    const size_t fitting = most_strip_bytes / plan.row_pitch;
+    // (Without an image, as when weights are packed, a pitch can be anything, 0 among others.)
+    const size_t fitting = plan.row_pitch ? most_strip_bytes / plan.row_pitch : 0;
     const size_t reach = octet_conv_input_rows(s, 1);
     plan.strip_rows = fitting > reach ? (fitting - reach) / s->stride_h + 1 : 1;
     if (s->out_w == 1) plan.strip_rows = octet_round_up(plan.strip_rows, family->mr);
@@ -107,14 +110,18 @@ size_t octet_conv_padded_channels(const octet_gemm_family *family, const octet_c
 
 size_t octet_conv_packed_size(const octet_gemm_family *family, const octet_conv_shape *shape) {
     const octet_conv_plan plan = octet_conv_plan_make(family, shape, 1);
-    return plan.panel_size * plan.group_panels * shape->groups;
+    const octet_chain_layout chains = octet_chain_layout_make(&plan);
+    return chains.possible ? chains.end : plan.panel_size * plan.group_panels * shape->groups;
 }
 
 size_t octet_conv_scratch_size(const octet_gemm_family *family, const octet_conv_shape *shape) {
     // The batch decides only how many rows there are, not how many a strip has.
     const octet_conv_plan plan = octet_conv_plan_make(family, shape, 1);
     const size_t offsets = octet_round_up(plan.taps * sizeof(size_t), cache_line);
-    if (!plan.copied) return offsets;
-    const size_t strip = octet_conv_input_rows(&plan.shape, plan.strip_rows) * plan.row_pitch;
-    return offsets + octet_round_up(strip + family->kr * family->stored_size, cache_line);
+    size_t strip = 0;
+    if (plan.copied) {
+        const size_t rows = octet_conv_input_rows(&plan.shape, plan.strip_rows);
+        strip = octet_round_up(rows * plan.row_pitch + family->kr * family->stored_size, cache_line);
+    }
+    return offsets + octet_larger(strip, octet_chain_scratch_size(&plan));
 }

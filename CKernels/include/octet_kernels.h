@@ -63,6 +63,8 @@ typedef struct {
 // One tile: some pixels × some panels of channels, computed in registers. Each pixel's activations are `taps` runs of
 // stored elements (a multiple of kr); run t of pixel i starts at row[i] + tap_offsets[t].
 typedef struct octet_tile octet_tile;
+// A second way to multiply bytes, for weights that allow it; conv_chain.h says how.
+typedef struct octet_chain_kernel octet_chain_kernel;
 
 // How one instruction set multiplies matrices of one element type. Packed weights lie in panels of nr channels:
 // [panel][tap][run / kr][nr][kr], missing channels and the end of a run filled with zeros.
@@ -75,12 +77,14 @@ typedef struct {
     size_t weight_size;           // bytes of a packed weight
     void (*tile)(const octet_tile *);
     void (*store)(void *to, const void *from, size_t count);  // tensor elements → stored elements
+    const octet_chain_kernel *chains;                         // NULL: none
 } octet_gemm_family;
 
 // Elements of the arrays by channel in an epilogue: out_c / groups rounded up to whole panels, times groups.
 // Channel c of group g stands at g · (padded / groups) + c.
 size_t octet_conv_padded_channels(const octet_gemm_family *, const octet_conv_shape *);
-// Bytes of the packed weights (64-byte aligned memory). Independent of in_h, in_w, out_h, out_w.
+// Bytes of the packed weights (64-byte aligned memory), whatever the weights are: some take less. Independent of in_h,
+// in_w, out_h, out_w.
 size_t octet_conv_packed_size(const octet_gemm_family *, const octet_conv_shape *);
 // weights: [out_c, in_c / groups, kernel_h, kernel_w] int8 or float; sums: Σ w of each channel, padded as above
 // (NULL: not wanted; float families write none).

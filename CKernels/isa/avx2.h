@@ -1,10 +1,12 @@
 // The vocabulary of AVX2 with FMA: 8 lanes of 32 bits, vpmaddwd (two int16 products into a lane, exact). The byte
-// multiply vpmaddubsw would be faster and saturates, so activations are stored as int16 and weights widened when they
-// are loaded.
+// multiply vpmaddubsw is faster and saturates: it serves where weights can be ordered so that it does not
+// (avx2_chains.h). Tiles take any weights, so there activations are stored as int16 and weights widened when loaded.
 #define ISA_NAME "avx2"
 #define ISA_SYMBOL octet_isa_avx2
 #define ISA_FEATURES "AVX2 FMA"
 #define ISA_DOT "vpmaddwd + vpaddd ymm"
+
+#define ISA_CHAINS "../isa/avx2_chains.h"
 
 #define LANES 8
 #define BYTE_LANES 32

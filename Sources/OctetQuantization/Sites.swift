@@ -29,7 +29,8 @@ public struct Sites: RandomAccessCollection, Sendable {
     }
     // A module may make several values: its last one is its result.
     aliases = Dictionary(
-      graph.nodes.flatMap { node in ([node.name] + node.modules).map { ($0, node.outputs[0]) } }, uniquingKeysWith: { $1 })
+      graph.nodes.flatMap { node in ([node.name] + node.modules).map { ($0, node.outputs[0]) } },
+      uniquingKeysWith: { $1 })
   }
 
   public var startIndex: Int { elements.startIndex }

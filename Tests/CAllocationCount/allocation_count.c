@@ -16,7 +16,16 @@ octet_allocations octet_counted_allocations(void) {
     return counted;
 }
 
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
+// Sanitizers have a malloc of their own.
+#if defined(__has_feature)
+#define IS_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED 1
+#else
+#define IS_SANITIZED 0
+#endif
+
+#if defined(__GLIBC__) && !IS_SANITIZED
 bool octet_can_count_allocations(void) { return true; }
 
 extern void *__libc_malloc(size_t);

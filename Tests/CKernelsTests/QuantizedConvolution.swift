@@ -65,7 +65,11 @@ struct QuantizedConvolution {
     return result
   }
 
-  func run<Output>(_ set: InstructionSet, _ kind: octet_output, as: Output.Type, threads: Int = 1) -> [Output] {
+  /// `spoilingPanels` writes over the weights that stand first in the packed ones: what is right nevertheless used
+  /// others.
+  func run<Output>(
+    _ set: InstructionSet, _ kind: octet_output, as: Output.Type, threads: Int = 1, spoilingPanels: Bool = false
+  ) -> [Output] {
     var family = set.isa.int8
     var s = shape
     let channels = octet_conv_padded_channels(&family, &s)
@@ -73,6 +77,9 @@ struct QuantizedConvolution {
     let sums = GuardedMemory<Int32>(count: channels)
     let plain = GuardedMemory(weights)
     octet_conv_pack(&family, &s, plain.pointer, packed.pointer, sums.pointer)
+    if spoilingPanels {
+      for i in 0..<channels * (weights.count / shape.out_c) { packed.pointer[i] ^= 0x55 }
+    }
     let biases = padded(bias, to: channels, filler: 0)
     let initial = GuardedMemory(zip(sums.values, biases).map { $1 - Int32(inputZero) * $0 })
     let scales = GuardedMemory(padded(scale, to: channels, filler: 0))
@@ -86,11 +93,12 @@ struct QuantizedConvolution {
       upper: upper, zero: zero, residual: residuals.map { UnsafeRawPointer($0.pointer) },
       residual_zero: residualZero, residual_scale: residualScale)
     let tasks = octet_conv_tasks(&family, &s, batch, threads)
-    // One call per task and in reverse, as threads might: tasks must not depend on each other.
-    for task in (0..<tasks).reversed() {
+    // In reverse, as threads might: tasks must not depend on each other. The second half in one call, for what one
+    // task leaves in the scratch must not matter to the next either.
+    for task in [tasks / 2..<tasks] + (0..<tasks / 2).reversed().map({ $0..<$0 + 1 }) {
       octet_conv_run(
-        &family, &s, batch, source.pointer, inputZero, packed.pointer, &epilogue, output.pointer, tasks, task,
-        task + 1, scratch.pointer)
+        &family, &s, batch, source.pointer, inputZero, packed.pointer, &epilogue, output.pointer, tasks,
+        task.lowerBound, task.upperBound, scratch.pointer)
     }
     return withExtendedLifetime((plain, packed, initial, scales, offsets, residuals, source, scratch)) { output.values }
   }

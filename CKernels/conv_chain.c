@@ -1,0 +1,244 @@
+// The loop nest of chains. A strip becomes planes [quad of channels][rows · columns][4] once; each tile of pixels
+// copies what one block of quads reads of it into a panel, where every channel's chains find it aligned and in the
+// cache.
+#include "conv_chain.h"
+
+#include <string.h>
+
+enum {
+    // Channels whose sums wait while blocks of quads pass.
+    most_waiting = 256,
+    // gather reads whole vectors, at a stride of two two of them.
+    gather_overrun = 128,
+    cache_line = 64,
+    // Weights are broadcast for too few pixels, and rows are copied in too short pieces.
+    fewest_pixels = 16,
+    shortest_run = 4,
+};
+// What it takes to bring a quad into a panel, in multiplies of one channel. Measured on Zen 4.
+static const float panel_cost = 3;
+
+// What all tiles of a strip share.
+typedef struct {
+    const octet_conv_plan *plan;
+    octet_chain_layout layout;
+    const octet_chain_kernel *kernel;
+    const octet_epilogue *epilogue;
+    const char *packed;
+    const char *image;
+    char *output;
+    const char *residual;
+    octet_conv_rows rows;
+    size_t output_size;
+    size_t columns, plane_pitch;
+    size_t *offsets;  // where each quad of a channel lies, from where the window starts
+    uint8_t *panel, *planes;
+    int32_t *sums;
+} chain_work;
+
+// A tile reads pixels as they are where no window reaches a second one.
+bool octet_chain_is_pixelwise(const octet_conv_plan *plan) {
+    const octet_conv_shape *s = &plan->shape;
+    return s->kernel_h == 1 && s->kernel_w == 1 && s->in_w == 1 && s->out_w == 1 && s->in_h == s->out_h &&
+           !s->pad_top && !s->pad_left && s->stride_h == 1;
+}
+
+static size_t plane_pitch(const octet_conv_plan *plan, size_t rows) {
+    const size_t pixels = octet_conv_input_rows(&plan->shape, rows) * octet_conv_input_columns(&plan->shape);
+    // An odd number of cache lines, so that planes do not compete for the same few.
+    return octet_round_up(pixels * 4, cache_line) | cache_line;
+}
+
+static size_t sums_size(const octet_chain_layout *l, const octet_conv_plan *plan) {
+    const size_t channels = l->blocks == 1 ? octet_chain_finished : octet_smaller(plan->group_outputs, most_waiting);
+    return channels * octet_chain_pixels * sizeof(int32_t);
+}
+static size_t offsets_size(const octet_chain_layout *l) {
+    return octet_round_up(l->quads * sizeof(size_t), cache_line);
+}
+static size_t panel_size(const octet_chain_layout *l) {
+    return octet_divide_up(l->quads, l->blocks) * octet_chain_pitch + cache_line;
+}
+
+size_t octet_chain_scratch_size(const octet_conv_plan *plan) {
+    const octet_chain_layout l = octet_chain_layout_make(plan);
+    if (!l.possible) return 0;
+    const size_t tile = panel_size(&l) + sums_size(&l, plan);
+    if (octet_chain_is_pixelwise(plan)) return tile;
+    const size_t planes = plan->shape.groups * l.group_quads * plane_pitch(plan, plan->strip_rows);
+    return tile + offsets_size(&l) + planes + gather_overrun;
+}
+
+bool octet_chain_pays(const octet_conv_plan *plan, const char *packed, size_t pixels) {
+    const octet_chain_layout l = octet_chain_layout_make(plan);
+    if (!l.possible || pixels < fewest_pixels) return false;
+    if (plan->shape.out_w < shortest_run && !octet_chain_is_pixelwise(plan)) return false;
+    octet_chain_header header;
+    memcpy(&header, packed + l.offset, sizeof header);
+    const size_t lanes = plan->family->chains->lanes;
+    const float waste = (float)octet_round_up(pixels, lanes) / (float)pixels;
+    const float multiplies = header.multiplies * waste + panel_cost / (float)plan->group_outputs;
+    return header.multiplies > 0 && multiplies < octet_chain_most_multiplies(&l);
+}
+
+// MARK: - Activations
+
+static void fill_plane(uint8_t *to, size_t pixels, uint8_t zero) { memset(to, zero, pixels * 4); }
+
+static void make_planes(const chain_work *work, uint8_t zero) {
+    const octet_conv_shape *s = &work->plan->shape;
+    const octet_chain_layout *l = &work->layout;
+    const size_t columns = work->columns, pitch = work->plane_pitch, inputs = work->plan->group_inputs;
+    const size_t left = octet_smaller(s->pad_left, columns);
+    const size_t inside = octet_smaller(s->in_w, columns - left), right = columns - left - inside;
+    const size_t count = octet_conv_input_rows(s, work->rows.last - work->rows.first);
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *row = work->planes + i * columns * 4;
+        const ptrdiff_t y = (ptrdiff_t)(work->rows.first * s->stride_h + i) - (ptrdiff_t)s->pad_top;
+        const bool outside = y < 0 || y >= (ptrdiff_t)s->in_h;
+        for (size_t quad = 0; quad < s->groups * l->group_quads; quad++) {
+            uint8_t *to = row + quad * pitch;
+            fill_plane(to, outside ? columns : left, zero);
+            if (!outside) fill_plane(to + (left + inside) * 4, right, zero);
+        }
+        if (outside) continue;
+        const uint8_t *from = (const uint8_t *)work->image + (size_t)y * s->in_w * s->in_c;
+        for (size_t group = 0; group < s->groups; group++)
+            work->kernel->to_quads(row + left * 4 + group * l->group_quads * pitch, pitch, from + group * inputs,
+                                   s->in_c, inside, inputs);
+    }
+}
+
+static void find_offsets(const chain_work *work) {
+    const octet_conv_shape *s = &work->plan->shape;
+    size_t *offset = work->offsets;
+    for (size_t quad = 0; quad < work->layout.group_quads; quad++)
+        for (size_t y = 0; y < s->kernel_h; y++)
+            for (size_t x = 0; x < s->kernel_w; x++)
+                *offset++ = quad * work->plane_pitch + (y * s->dilation_h * work->columns + x * s->dilation_w) * 4;
+}
+
+// The runs of output pixels first ..< last, counted from the first row of the strip.
+static size_t find_runs(const chain_work *work, size_t first, size_t last, octet_chain_run_of_pixels *runs) {
+    const octet_conv_shape *s = &work->plan->shape;
+    size_t count = 0;
+    for (size_t pixel = first; pixel < last;) {
+        const size_t y = pixel / s->out_w, x = pixel % s->out_w;
+        const size_t length = octet_smaller(s->out_w - x, last - pixel);
+        runs[count++] = (octet_chain_run_of_pixels){
+            .from = (y * s->stride_h * work->columns + x * s->stride_w) * 4,
+            .to = (pixel - first) * 4,
+            .count = length,
+        };
+        pixel += length;
+    }
+    return count;
+}
+
+// One block of quads of one group, for output pixels first ..< last.
+static void fill_panel(const chain_work *work, size_t group, size_t block, size_t first, size_t last,
+                       const octet_chain_run_of_pixels *runs, size_t run_count) {
+    const octet_conv_plan *plan = work->plan;
+    const octet_conv_shape *s = &plan->shape;
+    const octet_chain_layout *l = &work->layout;
+    const size_t end = octet_chain_block(l, block + 1);
+    const size_t k = octet_chain_block(l, block);
+    if (octet_chain_is_pixelwise(plan)) {
+        const size_t channel = 4 * k, channels = octet_smaller(4 * end, plan->group_inputs) - channel;
+        const char *from = work->image + (work->rows.first + first) * s->in_c + group * plan->group_inputs + channel;
+        work->kernel->to_quads(work->panel, octet_chain_pitch, (const uint8_t *)from, s->in_c, last - first, channels);
+        return;
+    }
+    const uint8_t *planes = work->planes + group * l->group_quads * work->plane_pitch;
+    work->kernel->gather(work->panel, planes, work->offsets + k, end - k, runs, run_count, s->stride_w);
+}
+
+// MARK: - Tiles
+
+// Output pixels first ..< last and channels channel ..< end of one group.
+static void run_tile(const chain_work *work, size_t group, size_t first, size_t last, size_t channel, size_t end) {
+    const octet_conv_plan *plan = work->plan;
+    const octet_conv_shape *s = &plan->shape;
+    const octet_chain_layout *l = &work->layout;
+    const size_t padded = plan->group_panels * plan->family->nr;
+    const octet_chain_entry *entries = (const octet_chain_entry *)(work->packed + l->entries);
+    octet_chain_run_of_pixels runs[octet_chain_pixels];
+    const size_t run_count = octet_chain_is_pixelwise(plan) ? 0 : find_runs(work, first, last, runs);
+    const size_t waiting = l->blocks == 1 ? end - channel : most_waiting;
+    for (; channel < end; channel += waiting) {
+        const size_t stop = octet_smaller(channel + waiting, end);
+        for (size_t block = 0; block < l->blocks; block++) {
+            fill_panel(work, group, block, first, last, runs, run_count);
+            const bool finishes = block + 1 == l->blocks;
+            const size_t step = finishes ? octet_chain_finished : stop - channel;
+            for (size_t c = channel; c < stop; c += step) {
+                octet_chain_tile tile = {
+                    .vectors = octet_divide_up(last - first, work->kernel->lanes),
+                    .panel = work->panel,
+                    .entries = entries + (group * l->blocks + block) * plan->group_outputs + c,
+                    .words = (const uint8_t *)work->packed + l->words,
+                    .channels = octet_smaller(step, stop - c),
+                    .initial = block == 0 ? work->epilogue->initial + group * padded + c : NULL,
+                    .sums = work->sums + (l->blocks == 1 ? 0 : c - channel) * octet_chain_pixels,
+                };
+                work->kernel->tile(&tile);
+                if (!finishes) continue;
+                const size_t pixel = work->rows.first * s->out_w + first;
+                const size_t place = pixel * s->out_c + group * plan->group_outputs + c;
+                const octet_tile finished = {
+                    .rows = last - first,
+                    .epilogue = work->epilogue,
+                    .channel = group * padded + c,
+                    .channels = tile.channels,
+                    .output = work->output + place * work->output_size,
+                    .residual = work->residual ? work->residual + place : NULL,
+                    .output_stride = s->out_c,
+                };
+                work->kernel->finish(&finished, tile.sums);
+            }
+        }
+    }
+}
+
+void octet_chain_run(const octet_conv_plan *plan, const char *image, uint8_t zero, const char *packed,
+                     const octet_epilogue *epilogue, char *output, const char *residual, octet_conv_rows rows,
+                     size_t first, size_t last, char *scratch) {
+    const octet_chain_layout layout = octet_chain_layout_make(plan);
+    chain_work work = {
+        .plan = plan,
+        .layout = layout,
+        .kernel = plan->family->chains,
+        .epilogue = epilogue,
+        .packed = packed,
+        .image = image,
+        .output = output,
+        .residual = residual,
+        .rows = rows,
+        .output_size = epilogue->output == OCTET_OUTPUT_UINT8 ? 1 : 4,
+        .columns = octet_conv_input_columns(&plan->shape),
+        .plane_pitch = plane_pitch(plan, rows.last - rows.first),
+        .panel = (uint8_t *)scratch,
+    };
+    work.sums = (int32_t *)(scratch + panel_size(&layout));
+    if (!octet_chain_is_pixelwise(plan)) {
+        char *rest = (char *)work.sums + sums_size(&layout, plan);
+        work.offsets = (size_t *)rest;
+        work.planes = (uint8_t *)rest + offsets_size(&layout);
+        find_offsets(&work);
+        make_planes(&work, zero);
+    }
+
+    const size_t pixels = (rows.last - rows.first) * plan->shape.out_w, lanes = work.kernel->lanes;
+    const size_t vectors = octet_divide_up(pixels, lanes), tiles = octet_divide_up(pixels, octet_chain_pixels);
+    for (size_t i = 0; i < tiles; i++) {
+        const size_t from = vectors * i / tiles * lanes;
+        const size_t to = octet_smaller(vectors * (i + 1) / tiles * lanes, pixels);
+        for (size_t panel = first; panel < last;) {
+            const size_t group = panel / plan->group_panels, start = panel % plan->group_panels;
+            const size_t stop = octet_smaller(plan->group_panels, start + last - panel);
+            run_tile(&work, group, from, to, start * plan->family->nr,
+                     octet_smaller(stop * plan->family->nr, plan->group_outputs));
+            panel += stop - start;
+        }
+    }
+}

@@ -1,0 +1,98 @@
+// Chains: exact convolution with a byte multiply that adds pairs of products in int16 and saturates (vpmaddubsw).
+//
+// Activations are never negative, so an int16 lane cannot overflow while the positive weights that go into it sum to
+// 128 at most and the negative ones to −128 at least (128 · 255 = 32640). Most weights are small: when they are packed,
+// each output channel orders its quads (four weights of neighbouring input channels at one tap) into chains of up to
+// four that keep this bound in every lane, and only the sum of a chain is widened to int32. A quad that breaks the
+// bound by itself becomes the sum of two.
+//
+// Every channel has an order of its own, so pixels are what a vector holds: a tile's activations lie in a panel
+// [quad][pixels][4], a channel's weights are broadcast, and sums lie in [channel][pixels].
+#ifndef OCTET_CONV_CHAIN_H
+#define OCTET_CONV_CHAIN_H
+
+#include "conv_plan.h"
+
+enum {
+    octet_chain_pixels = 64,                     // pixels of the widest tile
+    octet_chain_block_quads = 96,                // quads of a panel: with a few sums it fills the first-level cache
+    octet_chain_longest = 4,                     // quads in a chain
+    octet_chain_finished = 16,                   // channels whose sums wait together for the epilogue
+    octet_chain_pitch = octet_chain_pixels * 4,  // bytes of a panel from one quad to the next
+};
+
+// Where the chains of one channel and block start, and how many there are of 1, 2, 3 and 4 quads; long ones come first.
+// A chain of n quads is n + 1 words of four bytes: the places of its quads in the panel, then their weights.
+typedef struct {
+    uint32_t start;  // in words
+    uint8_t counts[octet_chain_longest];
+} octet_chain_entry;
+
+// In front of the chains in packed weights.
+typedef struct {
+    float multiplies;  // for each quad of products, on average; 0: these weights have no chains, or are all 0
+} octet_chain_header;
+
+// How the chains of one convolution are stored, after its panels: header, entries [group][block][channel], words.
+typedef struct {
+    bool possible;  // by what is known of the shape without the image
+    size_t taps, group_quads;
+    size_t quads, blocks;  // of one channel
+    size_t offset, entries, words, most_words;
+    size_t end;
+} octet_chain_layout;
+
+octet_chain_layout octet_chain_layout_make(const octet_conv_plan *);
+// Multiplies per quad from which on panels are faster: they take two, but for few quads what counts is how a sum is
+// finished, which takes about three multiplies less here. Measured on Zen 4.
+static inline float octet_chain_most_multiplies(const octet_chain_layout *l) { return 1.75F + 3 / (float)l->quads; }
+static inline size_t octet_chain_block(const octet_chain_layout *l, size_t block) {
+    return l->quads * block / l->blocks;
+}
+void octet_chain_pack(const octet_conv_plan *, const int8_t *weights, char *packed);
+
+// Whether a strip of so many pixels is faster with the chains of these weights than with panels.
+bool octet_chain_pays(const octet_conv_plan *, const char *packed, size_t pixels);
+size_t octet_chain_scratch_size(const octet_conv_plan *);
+// Whether chains read the tensor itself, so that the strips of several tasks may as well be one.
+bool octet_chain_is_pixelwise(const octet_conv_plan *);
+// Output rows of one image and panels first ..< last, as octet_conv_run divides them.
+void octet_chain_run(const octet_conv_plan *, const char *image, uint8_t zero, const char *packed,
+                     const octet_epilogue *, char *output, const char *residual, octet_conv_rows, size_t first,
+                     size_t last, char *scratch);
+
+// MARK: - What an instruction set provides
+
+// The sums of some channels over one block of quads.
+typedef struct {
+    size_t vectors;  // of pixels
+    const uint8_t *panel;
+    const octet_chain_entry *entries;  // of the first channel
+    const uint8_t *words;
+    size_t channels;
+    const int32_t *initial;  // of the first channel, or NULL: go on from `sums`
+    int32_t *sums;           // [channels][octet_chain_pixels]
+} octet_chain_tile;
+
+// Output pixels next to each other in a row, as they lie in a plane and in a panel.
+typedef struct {
+    size_t from, to;  // bytes
+    size_t count;
+} octet_chain_run_of_pixels;
+
+struct octet_chain_kernel {
+    size_t lanes;  // pixels of a vector
+    void (*tile)(const octet_chain_tile *);
+    // The epilogue of `rows` pixels × `channels`: of octet_tile it reads what concerns the output.
+    void (*finish)(const octet_tile *, const int32_t *sums);
+    // Pixels [count][from_pitch] of `channels` bytes → [quads][to_pitch] of four bytes each; what is missing in the
+    // last quad is undefined.
+    void (*to_quads)(uint8_t *to, size_t to_pitch, const uint8_t *from, size_t from_pitch, size_t count,
+                     size_t channels);
+    // Runs of every stride-th pixel, into as many rows of a panel as there are offsets: what each adds to `from`. Reads
+    // and writes whole vectors.
+    void (*gather)(uint8_t *panel, const uint8_t *from, const size_t *offsets, size_t count,
+                   const octet_chain_run_of_pixels *, size_t runs, size_t stride);
+};
+
+#endif
