@@ -87,7 +87,7 @@ octet_conv_rows octet_conv_strip(const octet_conv_plan *plan, size_t strips, siz
 }
 
 size_t octet_conv_tasks(const octet_gemm_family *family, const octet_conv_shape *shape, size_t batch, size_t threads) {
-    if (batch == 0) return 0;
+    if (batch == 0 || shape->out_h == 0 || shape->out_w == 0) return 0;
     const octet_conv_plan plan = octet_conv_plan_make(family, shape, batch);
     const size_t most = most_strips(&plan);
     size_t strips = octet_smaller(octet_divide_up(plan.shape.out_h, plan.strip_rows), most), blocks = 1;

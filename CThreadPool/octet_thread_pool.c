@@ -17,6 +17,7 @@
 enum {
     spins_before_sleep = 20000,
     spins_before_yield = 2000,
+    most_threads = 1024,
     item_bits = 16,  // larger runs are done in parts
     cache_line = 64,
 };
@@ -106,6 +107,7 @@ static void *worker_main(void *argument) {
 
 octet_pool *octet_pool_create(size_t threads) {
     if (threads == 0) threads = 1;
+    if (threads > most_threads) threads = most_threads;
     const size_t size = sizeof(octet_pool) + (threads - 1) * sizeof(pool_worker);
     octet_pool *pool = aligned_alloc(cache_line, (size + cache_line - 1) / cache_line * cache_line);
     if (!pool) return NULL;

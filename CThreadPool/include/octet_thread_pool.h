@@ -11,8 +11,8 @@ extern "C" {
 
 typedef struct octet_pool octet_pool;
 
-// A pool of `threads` threads, the caller's included (so threads − 1 are started; fewer if the system refuses).
-// NULL if there is no memory.
+// A pool of `threads` threads, the caller's included (so threads − 1 are started; 1,024 at most, fewer if the system
+// refuses). NULL if there is no memory.
 octet_pool *octet_pool_create(size_t threads);
 void octet_pool_destroy(octet_pool *);
 size_t octet_pool_threads(const octet_pool *);

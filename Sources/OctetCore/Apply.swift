@@ -33,11 +33,12 @@ package protocol Tracer: AnyObject, Sendable {
 ///
 /// If an operand is traced, the operation is recorded and the results are traced; otherwise it is evaluated.
 ///
-/// - Throws: `OctetError` if the operands do not fit the operation, naming it.
+/// - Throws: `OctetError` if the operands do not fit the operation, naming it; or a wrong `OCTET_ISA`.
 public func apply(_ op: Op, _ inputs: [Tensor?]) throws -> [Tensor] {
   for case .traced(let value) in inputs.lazy.compactMap({ $0?.representation }) {
     return try value.tracer.record(op, inputs)
   }
+  _ = try InstructionSet.chosen()
   return try naming(op.kind.rawValue) {
     _ = try op.outputTypes(inputs.map { $0?.type })
     return try op.operation.evaluate(inputs)

@@ -19,7 +19,11 @@ struct ConvolutionWeights: Sendable {
   ///   - weight: int8 [o, i / groups, kh, kw]
   ///   - scales: one, or one for each output channel
   ///   - bias: float32 [o]
+  /// - Throws: `OctetError` (`notANumber`) if the bias is not finite.
   init(weight: Tensor, scales: [Float], bias: Tensor?, _ attributes: Op.Convolution, allowsDepthwise: Bool) throws {
+    if let odd = try bias?.scalars(as: Float.self).first(where: { !$0.isFinite }) {
+      throw OctetError(.notANumber, "bias", expected: "finite numbers", found: "\(odd)")
+    }
     try self.init(
       weight: weight, scales: scales, bias: bias, attributes, isInteger: true, allowsDepthwise: allowsDepthwise)
   }

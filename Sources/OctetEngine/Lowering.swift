@@ -45,6 +45,12 @@ struct Lowering {
     for (name, parameter) in graph.parameters { views[name] = .constant(parameter.value) }
     for node in graph.nodes where views[node.outputs[0]] == nil { try naming(node.name) { try lower(node) } }
     for output in graph.outputs {
+      if let tensor = try constant(output.value) {
+        let slot = newSlot(output.value, tensor.dtype, .rowMajor)
+        steps.append(ConstantStep(name: output.name, tensor: tensor, output: slot))
+        outputs.append(slot)
+        continue
+      }
       var slot = try realSlot(output.value, .rowMajor, "output \(output.name)")
       let isTaken = inputs.contains(slots[slot].root) || outputs.contains { slots[$0].root == slots[slot].root }
       if isTaken || slots[slot].root != slot {
@@ -102,7 +108,7 @@ struct Lowering {
       let key = Conversion(slot: slot, layout: slots[slot].layout, isFloat: true)
       let real = converted[key] ?? newSlot(slots[slot].value, .float32, slots[slot].layout)
       if converted.updateValue(real, forKey: key) == nil {
-        steps.append(ScaleStep(name: name, inputs: [slot], output: real, label: "dequantize"))
+        steps.append(ScaleStep(name: name, inputs: [slot], output: real, kind: .dequantize))
       }
       return inLayout(real, layout ?? slots[real].layout, name)
     case .quantized, .constant, .dequantizedConstant:
@@ -156,18 +162,12 @@ struct Lowering {
     case .pool(let pool):
       try lowerSelection(node) { PoolStep(name: node.name, inputs: $0, output: $1, window: .pool(pool), isInteger: $2) }
     case .adaptiveAveragePool(let pool):
-      let shape = graph.types[node.inputs[0]!]!.shape
-      guard let height = shape[2].size, let width = shape[3].size, height.isMultiple(of: pool.size.height),
-        width.isMultiple(of: pool.size.width)
-      else { return try lowerReference(node) }
+      guard pool.hasEqualWindows(over: graph.types[node.inputs[0]!]!) else { return try lowerReference(node) }
       try lowerSelection(node) {
         PoolStep(name: node.name, inputs: $0, output: $1, window: .adaptive(pool.size), isInteger: $2)
       }
     case .reduce(let reduce):
-      guard reduce.kind == .mean, rank(node.inputs[0]!) == 4, Set(reduce.axes.map { $0 < 0 ? $0 + 4 : $0 }) == [2, 3]
-      else {
-        return try lowerReference(node)
-      }
+      guard reduce.isImageMean(of: graph.types[node.inputs[0]!]!) else { return try lowerReference(node) }
       try lowerSelection(node) { PoolStep(name: node.name, inputs: $0, output: $1, window: .global, isInteger: $2) }
     case .concat(let concat):
       let axis = concat.axis < 0 ? concat.axis + rank(node.outputs[0]) : concat.axis

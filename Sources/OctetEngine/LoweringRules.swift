@@ -9,7 +9,7 @@ extension Lowering {
     let bias = node.inputs.count > 2 ? node.inputs[2] : nil
     let biasValue = try constant(bias)
     guard let weightName = node.inputs[1], let floatWeight = try constant(weightName), bias == nil || biasValue != nil,
-      elementCount(of: floatWeight.shape) > 0
+      elementCount(of: floatWeight.shape) > 0, try constant(node.inputs[0]) == nil, try constant(residual) == nil
     else { return try lowerReference(node) }
     let result = quantizedResult(of: node)
 
@@ -95,7 +95,7 @@ extension Lowering {
 
   mutating func requantized(_ slot: Int, _ quantization: ActivationQuantization, _ name: String) -> Int {
     let new = newSlot(slots[slot].value, .uint8, slots[slot].layout, quantization)
-    steps.append(ScaleStep(name: name, inputs: [slot], output: new, label: "requantize"))
+    steps.append(ScaleStep(name: name, inputs: [slot], output: new, kind: .requantize))
     return new
   }
 
@@ -172,7 +172,7 @@ extension Lowering {
     }
     let slot = try realSlot(from, nil, node.name)
     let to = newSlot(value, .uint8, slots[slot].layout, quantization)
-    steps.append(ScaleStep(name: node.name, inputs: [slot], output: to, label: "quantize"))
+    steps.append(ScaleStep(name: node.name, inputs: [slot], output: to, kind: .quantize))
     views[value] = .quantized(to)
   }
 

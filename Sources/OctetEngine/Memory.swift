@@ -78,7 +78,8 @@ final class Memory {
     let worthwhile = max(1, count * cost / 32768)
     let items = max(1, min(shapes.threads, count, worthwhile))
     // Boundaries at multiples of 64 parts keep vectors whole where that is possible.
-    let size = count >= items * 128 ? (count / items + 63) / 64 * 64 : (count + items - 1) / items
+    let even = (count + items - 1) / items
+    let size = count >= items * 128 ? (even + 63) / 64 * 64 : even
     return Call(items: items) { item, _ in
       let range = min(item * size, count)..<min((item + 1) * size, count)
       if !range.isEmpty { work(range) }

@@ -19,7 +19,7 @@ public final class Plan: Sendable {
   /// - Throws: `OctetError` that names a node which is invalid; or a wrong `OCTET_ISA`.
   public init(_ graph: Graph) throws {
     _ = try InstructionSet.chosen()
-    let lowering = try Lowering(graph.removingDeadNodes())
+    let lowering = try Lowering(graph.foldingConstants())
     self.graph = lowering.graph
     steps = lowering.steps
     slots = lowering.slots

@@ -13,9 +13,11 @@ final class PreparedRun {
   private let outputSlots: [[Int]]
   let memory: Memory
   let calls: [Call]
+  /// Bytes of the memory.
+  let byteCount: Int
 
   /// What the values of one run may take together; asking the system for more would end the process.
-  private static let largestSize = Int(clamping: ProcessInfo.processInfo.physicalMemory) / 2
+  static let largestSize = Int(clamping: ProcessInfo.processInfo.physicalMemory) / 2
 
   /// - Throws: `OctetError` if the inputs do not fit the plan, or their values no memory.
   init(_ plan: Plan, _ inputs: [Tensor], threads: Int) throws {
@@ -38,6 +40,7 @@ final class PreparedRun {
         .unsupported, "inputs of \(inputs.map(\.shape))", expected: "values of at most \(Self.largestSize) bytes",
         found: "\(size + results + scratch * threads)")
     }
+    byteCount = size + scratch * threads
     memory = Memory(shapes: shapes, offsets: offsets, arenaSize: size, scratchSize: scratch)
     calls = try plan.steps.map { [memory] in try $0.bind(memory) }
     outputShapes = plan.outputs.map(shapes.shape)

@@ -17,7 +17,7 @@ public final class Session {
   /// How many sets of input shapes keep their memory.
   private static let keptShapes = 16
 
-  /// - Parameter threads: how many threads to use; `nil`: all cores.
+  /// - Parameter threads: how many threads to use, 1,024 at most; `nil`: all cores.
   public init(_ plan: Plan, threads: Int? = nil) {
     self.plan = plan
     pool = ThreadPool(threads: max(1, threads ?? ProcessInfo.processInfo.activeProcessorCount))
@@ -26,7 +26,8 @@ public final class Session {
   /// The outputs by name for inputs by name.
   ///
   /// - Throws: `OctetError`: `unknownName` for an input that is missing or that the graph does not have,
-  ///   `shapeMismatch` or `dtypeMismatch` for one that does not fit, `notANumber` if a value to be quantized is NaN.
+  ///   `shapeMismatch` or `dtypeMismatch` for one that does not fit, `notANumber` if one of a plan with integer steps
+  ///   holds a NaN.
   public func run(_ inputs: [String: Tensor]) throws -> [String: Tensor] {
     let names = plan.graph.inputs.map(\.name)
     for name in inputs.keys where !names.contains(name) {
@@ -79,7 +80,12 @@ public final class Session {
       run = try PreparedRun(plan, inputs, threads: pool.threads)
     }
     prepared.insert(run, at: 0)
-    prepared.removeLast(max(prepared.count - Self.keptShapes, 0))
+    // Old shapes make room for new ones, in number and in bytes.
+    while prepared.count > Self.keptShapes
+      || prepared.count > 1 && prepared.reduce(0, { $0 + $1.byteCount }) > PreparedRun.largestSize
+    {
+      prepared.removeLast()
+    }
     return run
   }
 

@@ -8,8 +8,6 @@ protocol Step: Sendable {
   var label: String { get }
   var inputs: [Int] { get }
   var output: Int { get }
-  /// Whether it multiplies, adds or compares integers.
-  var isInteger: Bool { get }
   /// Bytes that each worker needs beside the slots.
   func scratchSize(_ shapes: Shapes) throws -> Int
   /// The step with its memory.

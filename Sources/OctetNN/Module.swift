@@ -132,8 +132,11 @@ open class Module {
     }
   }
 
-  /// The trainable parameters.
-  public final var parameters: [Parameter] { namedParameters.map(\.parameter).filter(\.isTrainable) }
+  /// The trainable parameters, each once even if several modules share it.
+  public final var parameters: [Parameter] {
+    var seen: Set<ObjectIdentifier> = []
+    return namedParameters.map(\.parameter).filter { $0.isTrainable && seen.insert(ObjectIdentifier($0)).inserted }
+  }
 
   // MARK: - State
 

@@ -85,7 +85,7 @@ private struct Converter {
   }
 
   private mutating func addPair(for value: String, modules: [String]) {
-    guard let site = source.sites.index(of: value) else { return }
+    guard let site = source.sites.index(ofValue: value) else { return }
     let (quantize, dequantize) = ("\(value).quantize", "\(value).dequantize")
     nodes.append(
       Node(
@@ -133,7 +133,8 @@ private struct Converter {
     let consumers = graph.consumers
     func isInteger(_ index: Int) -> Bool { entries[index].isQuantized }
     var boundaries: [ConversionReport.Boundary] = []
-    for value in graph.inputs.map(\.name) + graph.nodes.flatMap(\.outputs) where source.sites.index(of: value) != nil {
+    for value in graph.inputs.map(\.name) + graph.nodes.flatMap(\.outputs)
+    where source.sites.index(ofValue: value) != nil {
       let users = consumers[value] ?? []
       if isMadeInFloat(value) {
         if users.contains(where: isInteger) { boundaries.append(.init(value: value, direction: .quantize)) }

@@ -37,15 +37,10 @@ enum IntegerForm {
     case .unary(.relu):
       return .shares
     case .adaptiveAveragePool(let pool):
-      guard let height = types[0].shape[2].size, let width = types[0].shape[3].size,
-        height.isMultiple(of: pool.size.height), width.isMultiple(of: pool.size.width)
-      else { return .none("its windows differ in size") }
-      return .shares
+      return pool.hasEqualWindows(over: types[0]) ? .shares : .none("its windows differ in size")
     case .reduce(let reduce):
-      guard reduce.kind == .mean, types[0].rank == 4, Set(reduce.axes.map { $0 < 0 ? $0 + 4 : $0 }) == [2, 3] else {
-        return .none("only the mean over height and width has an integer form")
-      }
-      return .shares
+      return reduce.isImageMean(of: types[0])
+        ? .shares : .none("only the mean over height and width has an integer form")
     case .batchNormalization: return .none("batch normalization that is not fused has no integer form")
     case .matmul, .softmax, .pad, .binary(.sub), .binary(.div):
       return .none("\(node.op.kind.rawValue) has no integer form")
@@ -60,7 +55,10 @@ extension Node {
     switch op {
     case .conv: [inputs[0], inputs.count > 3 ? inputs[3] : nil].compactMap { $0 }
     case .linear, .batchNormalization: [inputs[0]].compactMap { $0 }
-    default: inputs.compactMap { $0 }
+    case .matmul, .unary, .clip, .binary, .softmax, .pool, .adaptiveAveragePool, .concat, .reshape, .flatten,
+      .transpose,
+      .reduce, .pad, .quantizeLinear, .dequantizeLinear:
+      inputs.compactMap { $0 }
     }
   }
 }

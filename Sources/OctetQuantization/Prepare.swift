@@ -69,7 +69,7 @@ extension Graph {
       if let index = indexOfGroup[groups.representative(of: value)] { live[index].values.append(value) }
     }
     let sites = Sites(live, in: self)
-    for node in sharing where sites.index(of: node.outputs[0]) == nil {
+    for node in sharing where sites.index(ofValue: node.outputs[0]) == nil {
       assignments[node.name] = .float("nothing beside it is quantized")
     }
     return PreparedGraph(graph: self, sites: sites, assignments: assignments)

@@ -21,11 +21,16 @@ public final class PreparedGraph {
     self.assignments = assignments
   }
 
-  /// The graph's parameters, shared with the modules they come from.
+  /// The graph's parameters; those that no pass has changed are shared with the modules they come from.
   public var parameters: [String: Parameter] { graph.parameters }
 
-  /// The float network's result; nothing is observed.
-  public func callAsFunction(_ x: Tensor) throws -> Tensor { try graph.replay([x])[0] }
+  /// The float network's result, for a network with one input and one output; nothing is observed.
+  public func callAsFunction(_ x: Tensor) throws -> Tensor {
+    guard graph.outputs.count == 1 else {
+      throw OctetError(.invalidArgument, "prepared graph", expected: "one output", found: "\(graph.outputs.count)")
+    }
+    return try graph.replay([x])[0]
+  }
 
   /// Shows the sites representative inputs, one batch after another; none is kept.
   ///
@@ -37,8 +42,13 @@ public final class PreparedGraph {
 
   /// The same for graphs with several inputs: batches by the name of the input.
   public func calibrate(_ batches: some Sequence<[String: Tensor]>) throws {
+    let names = graph.inputs.map(\.name)
     try calibrate(batches) { batch in
-      try graph.inputs.map { input in
+      if let surplus = batch.keys.sorted().first(where: { !names.contains($0) }) {
+        throw OctetError(
+          .unknownName, "calibration", expected: "one of the inputs \(names.joined(separator: ", "))", found: surplus)
+      }
+      return try graph.inputs.map { input in
         guard let tensor = batch[input.name] else {
           throw OctetError(
             .unknownName, "calibration", expected: "an input named \(input.name)",
@@ -54,17 +64,13 @@ public final class PreparedGraph {
     for batch in batches {
       isEmpty = false
       _ = try graph.replay(inputs(batch)) { value, tensor in
-        try self.observe(value, tensor)
+        try self.sites.observe(value, tensor)
         return tensor
       }
     }
     guard !isEmpty else {
       throw OctetError(.notObserved, "calibration", expected: "at least one batch", found: "none")
     }
-  }
-
-  private func observe(_ value: String, _ tensor: Tensor) throws {
-    try sites.observe(value, tensor)
   }
 
   /// The graph as a table with the site of every value, and scale and zero point where it has seen something.

@@ -55,7 +55,7 @@ public struct QConfigMap: Sendable {
 
   public init(_ default: QConfig) { self.default = `default` }
 
-  /// The QConfig set for exactly this pattern, or else the default.
+  /// The QConfig set for exactly this pattern, or else the default; which one a node gets is ``config(for:)``.
   public subscript(glob: String) -> QConfig {
     get { paths.last { $0.glob == glob }?.config ?? `default` }
     set {

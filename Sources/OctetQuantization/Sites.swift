@@ -6,7 +6,7 @@ public struct Site: Sendable {
   public internal(set) var observer: any Observer
   /// The values of the graph that it watches.
   public internal(set) var values: [String]
-  /// How many tensors it has seen.
+  /// How many tensors with finite elements it has seen.
   public internal(set) var observations = 0
 
   /// The name of its first value.
@@ -38,15 +38,18 @@ public struct Sites: RandomAccessCollection, Sendable {
   public subscript(position: Int) -> Site { elements[position] }
 
   /// The site of a value, given by the name of the value, of the node that makes it, or of the module whose result it is.
-  public subscript(name: String) -> Site? { index(of: name).map { elements[$0] } }
-
-  func index(of name: String) -> Int? {
-    indexOfValue[name] ?? aliases[name].flatMap { indexOfValue[$0] }
+  public subscript(name: String) -> Site? {
+    (index(ofValue: name) ?? aliases[name].flatMap { index(ofValue: $0) }).map { elements[$0] }
   }
 
+  /// The position of the site that watches a value, whatever modules and nodes may have the same name.
+  func index(ofValue value: String) -> Int? { indexOfValue[value] }
+
+  /// Shows the site of a value one tensor. What has no finite element does not count as seen.
   mutating func observe(_ value: String, _ tensor: Tensor) throws {
     guard let index = indexOfValue[value] else { return }
     try elements[index].observer.observe(tensor)
-    elements[index].observations += 1
+    let isSeen = try tensor.withUnsafeScalars(as: Float.self) { $0.contains { $0.isFinite } }
+    if isSeen { elements[index].observations += 1 }
   }
 }

@@ -15,7 +15,7 @@ struct CommandTests {
   @Test(
     "wrong use exits with 2 and says what was wrong",
     arguments: [
-      (["nope"], "nope"), (["demo", "--nope"], "--nope"), (["demo", "--threads", "0"], "1 or more"),
+      (["nope"], "nope"), (["demo", "--nope"], "--nope"), (["demo", "--threads", "0"], "from 1 to 1024"),
       (["demo", "--threads", "many"], "many"), (["demo", "--graph", "--json"], "combined"),
     ])
   func wrongUse(_ arguments: [String], _ complaint: String) throws {

@@ -48,9 +48,12 @@ import Testing
     "plain CNN", "residual", "depthwise", "concat of channels", "attention", "float in the middle", "linear of rank 3",
   ])
   func anyBatchSizeFromOnePlan(_ name: String) throws {
-    let network = Network.named(name)
+    for threads in 1...3 { try anyBatchSize(Network.named(name), threads: threads) }
+  }
+
+  private func anyBatchSize(_ network: Network, threads: Int) throws {
     let plan = try Plan(network.converted().graph)
-    let session = Session(plan, threads: 1)
+    let session = Session(plan, threads: threads)
     let all = try network.inputs(batch: 130, seed: 3)
     let whole = try session.run(all)
     // Alternating, so that what one shape leaves behind would show in another; rows in slices are not aligned.
@@ -75,6 +78,57 @@ import Testing
         }
       }
     }
+  }
+
+  /// Values so large that one thread's share is a whole number of vectors, with a few elements left over.
+  @Test(arguments: [[1, 16385], [1, 24578], [4, 65539], [3, 5, 91, 67], [2, 129, 1, 131]])
+  func everyThreadTakesItsShareAndTheRestIsNotForgotten(_ shape: [Int]) throws {
+    let dimensions = shape.map(Dimension.fixed)
+    let scale = try QuantizationParameters(scale: 0.01, zeroPoint: 3, dtype: .uint8)
+    let axes = Array(shape.indices.reversed())
+    let graph = try Graph(
+      inputs: [.init(name: "x", type: TensorType(.float32, dimensions))],
+      nodes: [
+        Node(name: "relu", op: .unary(.relu), inputs: ["x"], outputs: ["a"]),
+        Node(name: "sum", op: .binary(.add), inputs: ["x", "a"], outputs: ["b"]),
+        Node(name: "quantize", op: .quantizeLinear(Op.QuantizeLinear(scale)), inputs: ["b"], outputs: ["q"]),
+        Node(name: "dequantize", op: .dequantizeLinear(Op.DequantizeLinear(scale)), inputs: ["q"], outputs: ["c"]),
+        Node(name: "transpose", op: .transpose(Op.Transpose(axes)), inputs: ["a"], outputs: ["t"]),
+        Node(name: "concat", op: .concat(Op.Concat(axis: -1)), inputs: ["a", "b"], outputs: ["cc"]),
+      ], outputs: ["a", "b", "c", "t", "cc"].map { .init(name: $0, value: $0) }, parameters: [:])
+    let x = try Tensor.random(shape, seed: 2)
+    let expected = try graph.replay([x])
+    for threads in 1...4 {
+      let found = try Session(try Plan(graph), threads: threads).run([x])
+      for (found, expected) in zip(found, expected) {
+        #expect(try discrepancy(found, expected, absolute: 1e-6, relative: 1e-6) == nil, "\(threads) threads")
+      }
+    }
+  }
+
+  @Test func aResultMayBeAConstant() throws {
+    let weight = try Tensor.random([2, 3], seed: 4)
+    let graph = try Graph(
+      inputs: [.init(name: "x", type: TensorType(.float32, [.symbolic("n"), 3]))],
+      nodes: [
+        Node(name: "relu", op: .unary(.relu), inputs: ["w"], outputs: ["r"]),
+        Node(name: "linear", op: .linear(Op.Linear()), inputs: ["w", "w"], outputs: ["l"]),
+        Node(name: "y", op: .unary(.relu), inputs: ["x"], outputs: ["y"]),
+      ], outputs: ["w", "r", "l", "y"].map { .init(name: $0, value: $0) }, parameters: ["w": Parameter(weight)])
+    let x = try Tensor.random([2, 3], seed: 5)
+    for (found, expected) in zip(try Session(Plan(graph)).run([x]), try graph.replay([x])) {
+      #expect(try discrepancy(found, expected, absolute: 1e-6, relative: 1e-6) == nil)
+    }
+  }
+
+  @Test func aBiasThatIsNotFiniteIsRefused() throws {
+    let converted = try Network.named("plain CNN").converted().graph
+    let name = try #require(converted.parameters.keys.first { $0.hasSuffix("bias") })
+    var damaged = converted
+    let count = converted.parameters[name]!.value.shape[0]
+    damaged.parameters[name] = Parameter(try Tensor(repeating: Float.nan, shape: [count]))
+    let error = try #require(octetError { try Plan(damaged) })
+    #expect(error.code == .notANumber && error.subject.contains("bias"))
   }
 
   @Test func symbolicChannels() throws {

@@ -99,6 +99,20 @@ import Testing
       inside?.code == .notANumber && inside?.subject.hasPrefix("layers.") == true, "\(String(describing: inside))")
   }
 
+  @Test func anEmptyBatchIsNotSeen() throws {
+    let prepared = try prepared()
+    try prepared.calibrate([Tensor(zeros: [0, 3, 8, 8])])
+    let error = try #require(octetError { try prepared.convert() })
+    #expect(error.code == .notObserved && error.subject.hasPrefix("site "))
+  }
+
+  @Test func aNameThatIsNoInputIsRefused() throws {
+    let prepared = try prepared()
+    let x = try Network.named("plain CNN").inputs(batch: 1, seed: 1)[0]
+    let error = octetError { try prepared.calibrate([["x": x, "y": x]]) }
+    #expect(error?.code == .unknownName && error?.found == "y")
+  }
+
   @Test func aWeightWithNaNIsNamed() throws {
     let network = Network.named("plain CNN")
     let graph = try network.graph()

@@ -52,6 +52,34 @@ import Testing
     #expect(prepared.tabular().rows.contains { $0.contains { $0.contains("MinMaxObserver") } })
   }
 
+  /// The value `flatten` of the function has no site; the module of that name has one.
+  private final class Namesake: Module {
+    let flatten = Linear(4, 4)
+    let head = Linear(8, 2)
+
+    override func forward(_ x: Tensor) throws -> Tensor { try head(flatten(x).flatten(from: 1)) }
+  }
+
+  @Test func aValueAndAModuleMayHaveTheSameName() throws {
+    let module = Namesake()
+    try module.initialize(seed: 4)
+    let graph = try module.trace(TensorType(.float32, [.symbolic("n"), 2, 4]))
+    #expect(graph.nodes.map(\.name) == ["flatten.linear", "flatten", "head.linear"])
+    var map = QConfigMap(QConfig(activation: MinMaxObserver(dtype: .uint8), weight: QConfig.default.weight))
+    map["flatten"] = .float
+    map["head"] = .float
+    map["flatten.linear"] = QConfig(activation: MinMaxObserver(dtype: .uint8), weight: QConfig.default.weight)
+    let prepared = try graph.prepare(map)
+    let x = try Tensor.random([3, 2, 4], seed: 9)
+    try prepared.calibrate([x])
+    let (converted, report) = try prepared.convert()
+    #expect(report.quantized.map(\.node) == ["flatten.linear"])
+    #expect(
+      converted.nodes.filter { $0.op.kind == .quantizeLinear }.map(\.name) == ["x.quantize", "flatten.linear.quantize"])
+    let expected = try module(x).floats
+    #expect(zip(try converted.replay([x])[0].floats, expected).allSatisfy { abs($0 - $1) < 0.05 })
+  }
+
   @Test func floatLayersHaveNoSitesOfTheirOwn() throws {
     let network = Network.named("all float")
     let prepared = try network.graph().prepare(network.map)

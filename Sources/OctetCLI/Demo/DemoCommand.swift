@@ -21,7 +21,9 @@ struct DemoCommand: ParsableCommand {
   var graph = false
 
   func validate() throws {
-    guard threads > 0 else { throw ValidationError("--threads takes a number of 1 or more, not \(threads)") }
+    guard (1...1024).contains(threads) else {
+      throw ValidationError("--threads takes a number from 1 to 1024, not \(threads)")
+    }
     guard !(json && graph) else { throw ValidationError("--graph and --json cannot be combined") }
   }
 

@@ -36,7 +36,7 @@ public struct InstructionSet: @unchecked Sendable {
   /// The instruction set in use: the best one that this CPU supports, or the one that the environment variable
   /// `OCTET_ISA` names.
   ///
-  /// A wrong `OCTET_ISA` is reported by ``chosen()``; until somebody asks there, the best one is used.
+  /// A wrong `OCTET_ISA` is reported by ``chosen()``, which ``apply(_:_:)`` and plans ask first.
   public static var current: InstructionSet { (try? selection.get()) ?? best }
 
   /// The instruction set in use.
@@ -65,14 +65,14 @@ public struct InstructionSet: @unchecked Sendable {
 }
 
 extension InstructionSet {
-  public enum Arithmetic: Sendable {
+  package enum Arithmetic: Sendable {
     case int8, float32
   }
 
   /// Multiplies and accumulates in registers only, to measure what the CPU can reach at most.
   ///
   /// - Returns: the number of multiply-accumulates that were done.
-  public func multiplyInRegisters(_ arithmetic: Arithmetic, iterations: Int) -> Double {
+  package func multiplyInRegisters(_ arithmetic: Arithmetic, iterations: Int) -> Double {
     switch arithmetic {
     case .int8: descriptor.pointee.peak_int8(iterations)
     case .float32: descriptor.pointee.peak_float32(iterations)

@@ -8,7 +8,8 @@ extension QuantizationParameters {
   package func integerWeightObstacle(shape: [Int]) -> String? {
     guard dtype == .int8 else { return "its weight is \(dtype.rawValue), not int8" }
     guard hasZeroZeroPoints else { return "its weight has zero points other than 0" }
-    guard blockSize == nil, axis == nil || axis == 0 || axis == -shape.count else {
+    guard blockSize == nil else { return "its weight has a scale for each block of \(blockSize!)" }
+    guard axis == nil || axis == 0 || axis == -shape.count else {
       return "its weight has a scale for each index of axis \(axis!), not of axis 0"
     }
     guard !shape.contains(0) else { return "its weight is empty" }

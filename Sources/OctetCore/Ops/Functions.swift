@@ -73,7 +73,18 @@ extension Tensor {
   public static func / (a: Tensor, b: Tensor) throws -> Tensor { try apply(.binary(.div), to: a, b) }
 
   /// The same elements under another shape; 0 copies a dimension, −1 takes what is left.
-  public func reshape(_ shape: [Int]) throws -> Tensor { try apply(.reshape(Op.Reshape(shape)), to: self) }
+  ///
+  /// Of several −1, those at a symbolic dimension copy it: that is what it reads as (``shape``), so that
+  /// `x.reshape([x.shape[0], -1])` means the same while tracing.
+  public func reshape(_ shape: [Int]) throws -> Tensor {
+    var shape = shape
+    if shape.filter({ $0 == -1 }).count > 1 {
+      for (axis, dimension) in zip(shape.indices, type.shape) where shape[axis] == -1 && dimension.size == nil {
+        shape[axis] = 0
+      }
+    }
+    return try apply(.reshape(Op.Reshape(shape)), to: self)
+  }
 
   /// Axes `start` to `end`, both included, as one.
   public func flatten(from start: Int = 0, to end: Int = -1) throws -> Tensor {

@@ -122,6 +122,12 @@ extension Op {
 
     public var attributes: String { "size \(size)" }
 
+    /// Whether all windows over an image of this type have one size, so that the operation is plain average pooling.
+    package func hasEqualWindows(over x: TensorType) -> Bool {
+      guard let height = x.shape[2].size, let width = x.shape[3].size else { return false }
+      return height.isMultiple(of: size.height) && width.isMultiple(of: size.width)
+    }
+
     public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
       let x = try operand(inputs, 0, "x")
       try x.require(.float32, rank: 4...4, "x")
@@ -171,6 +177,11 @@ extension Op {
     }
 
     public var attributes: String { "axes \(axes)" + (keepDimensions ? "" : ", axes dropped") }
+
+    /// Whether it is the mean over height and width of [n, c, h, w]: global average pooling.
+    package func isImageMean(of x: TensorType) -> Bool {
+      kind == .mean && x.rank == 4 && Set(axes.map { $0 < 0 ? $0 + 4 : $0 }) == [2, 3]
+    }
 
     public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
       let x = try operand(inputs, 0, "x")

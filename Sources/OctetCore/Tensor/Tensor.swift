@@ -20,7 +20,10 @@ public struct Tensor: Sendable {
     }
   }
 
-  /// The shape. A symbolic dimension of a traced tensor reads as −1, which ``reshape(_:)`` takes as "whatever is left".
+  /// The shape. A symbolic dimension of a traced tensor reads as −1, which may be handed on to ``reshape(_:)``.
+  ///
+  /// Do not calculate with a dimension that may be symbolic, nor branch on it: −1 is not its size. ``type`` tells them
+  /// apart, and `count` throws where the size is needed.
   public var shape: [Int] {
     switch representation {
     case .concrete(_, _, let shape): shape

@@ -6,15 +6,20 @@ struct ScaleStep: Step {
   let name: String
   let inputs: [Int]
   let output: Int
-  let label: String
-  var isInteger: Bool { label == "requantize" }
+  let kind: Kind
+
+  enum Kind: String {
+    case quantize, dequantize, requantize
+  }
+
+  var label: String { kind.rawValue }
 
   func bind(_ memory: Memory) -> Call {
     let (from, to) = (inputs[0], output)
     let kernels = memory.kernels
     let count = memory.shapes.count(to)
-    switch (memory.isFloat(from), memory.isFloat(to)) {
-    case (true, false):
+    switch kind {
+    case .quantize:
       let q = memory.quantization(to)
       let (lower, upper) = q.bounds()
       return memory.parts(count, cost: 5) { range in
@@ -22,14 +27,14 @@ struct ScaleStep: Step {
           memory.floats(from) + range.lowerBound, range.count, q.scale, Int32(q.zero), lower, upper,
           memory.bytes(to) + range.lowerBound)
       }
-    case (false, true):
+    case .dequantize:
       let q = memory.quantization(from)
       return memory.parts(count, cost: 5) { range in
         kernels.dequantize_u8(
           memory.bytes(from) + range.lowerBound, range.count, q.scale, Int32(q.zero),
           memory.floats(to) + range.lowerBound)
       }
-    case (false, false), (true, true):
+    case .requantize:
       let (old, new) = (memory.quantization(from), memory.quantization(to))
       let (lower, upper) = new.bounds()
       return memory.parts(count, cost: 2) { range in

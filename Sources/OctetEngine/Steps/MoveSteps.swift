@@ -10,7 +10,6 @@ struct LayoutStep: Step {
   let channels: Int?
   let toNHWC: Bool
   var label: String { toNHWC ? "to NHWC" : "from NHWC" }
-  var isInteger: Bool { false }
 
   func bind(_ memory: Memory) -> Call {
     let (from, to) = (inputs[0], output)
@@ -120,13 +119,28 @@ struct ConcatStep: Step {
   }
 }
 
+/// A result that does not depend on the inputs.
+struct ConstantStep: Step {
+  let name: String
+  let tensor: Tensor
+  let inputs: [Int] = []
+  let output: Int
+  var label: String { "constant" }
+
+  func bind(_ memory: Memory) -> Call {
+    let (tensor, to) = (tensor, output)
+    return Call { _, _ in
+      tensor.withUnsafeBytes { memory.addresses[to].copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+    }
+  }
+}
+
 /// A copy, for a result that must not share memory with another one.
 struct CopyStep: Step {
   let name: String
   let inputs: [Int]
   let output: Int
   var label: String { "copy" }
-  var isInteger: Bool { false }
 
   func bind(_ memory: Memory) -> Call {
     let (from, to) = (inputs[0], output)

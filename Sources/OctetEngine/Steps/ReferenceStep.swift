@@ -13,7 +13,6 @@ struct ReferenceStep: Step {
   let operands: [Operand?]
   let output: Int
   var label: String { "\(op.kind.rawValue) (reference)" }
-  var isInteger: Bool { false }
 
   var inputs: [Int] {
     operands.compactMap { if case .slot(let slot)? = $0 { slot } else { nil } }

@@ -38,6 +38,24 @@ public struct HistogramObserver: Observer {
     histogram = [Float](repeating: 0, count: bins)
   }
 
+  // Decoding checks what counting relies on.
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    scheme = try values.decode(QuantizationScheme.self, forKey: .scheme)
+    bins = try values.decode(Int.self, forKey: .bins)
+    histogram = try values.decode([Float].self, forKey: .histogram)
+    infinityCount = try values.decode(Int.self, forKey: .infinityCount)
+    _minimum = try values.decode(ExtendedReal.self, forKey: .minimum)
+    _maximum = try values.decode(ExtendedReal.self, forKey: .maximum)
+    guard bins > 0, histogram.count == bins else {
+      throw OctetError(.invalidArgument, "histogram", expected: "\(bins) bins", found: "\(histogram.count)")
+    }
+  }
+
+  private enum CodingKeys: CodingKey {
+    case scheme, bins, histogram, infinityCount, minimum, maximum
+  }
+
   public mutating func observe(_ x: Tensor) throws {
     guard let extremes = try Extremes(of: x) else { return }
     infinityCount += extremes.infinities

@@ -18,7 +18,7 @@ public protocol Observer: Sendable, Codable {
   mutating func merge(_ other: Self) throws
 
   /// Forgets what has been observed.
-  mutating func reset() throws
+  mutating func reset()
 }
 
 /// Which integers an observer quantizes to, and where it puts real 0.
@@ -80,16 +80,18 @@ public struct QuantizationScheme: Hashable, Sendable, Codable {
   func scaleAndZeroPoint(_ minimum: Float, _ maximum: Float, _ range: ClosedRange<Int>) throws -> (Float, Int) {
     let low = min(minimum, 0)
     let high = max(maximum, 0)
-    try checkDistance(low, high)
     let steps = Float(range.count - 1)
     switch symmetry {
     case .symmetric:
       let scale = max(max(-low, high) / (steps / 2), Self.leastScale)
       let isSigned = dtype.quantizedRange!.lowerBound < 0
-      let isWhole = range == dtype.quantizedRange
-      let middle = isWhole ? (range.upperBound + 1) / 2 : (range.lowerBound + range.upperBound) / 2
+      // PyTorch's 128 of 0…255; half of the range, rounded down, once its bounds are given. (With `reduceRange` PyTorch
+      // answers 128 too, which 0…127 does not have: the middle is taken there as well.)
+      let isDefault = quantMin == nil && quantMax == nil && !reduceRange
+      let middle = (range.lowerBound + range.upperBound + (isDefault ? 1 : 0)) / 2
       return (scale, isSigned ? 0 : middle)
     case .affine:
+      try checkDistance(low, high)
       let scale = max((high - low) / steps, Self.leastScale)
       let zero = range.lowerBound - Int((low / scale).rounded(.toNearestOrEven))
       return (scale, min(max(zero, range.lowerBound), range.upperBound))
