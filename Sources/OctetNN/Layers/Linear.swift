@@ -34,7 +34,8 @@ func zeros(_ shape: [Int]) -> Parameter {
 extension Module {
   /// Fresh layers are random, as PyTorch's; `initialize(seed:)` makes them repeatable.
   func initializeAtRandom() {
-    var generator = SystemRandomNumberGenerator()
+    // One question to the system, not one for every number.
+    var generator = SplitMix64(seed: .random(in: .min ... .max))
     try! initializeOwnParameters(using: &generator)
   }
 }
