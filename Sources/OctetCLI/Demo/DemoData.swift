@@ -18,11 +18,17 @@ struct DemoData {
     self.labels = try labels.scalars(as: UInt8.self).map(Int.init)
   }
 
+  /// The path of a file that comes with the command, in the folder beside it that the build makes.
   static func path(_ name: String, _ type: String) throws -> String {
-    guard let path = Bundle.module.path(forResource: "Resources/\(name)", ofType: type) else {
-      throw OctetError(.fileAccess, "\(name).\(type)", expected: "a file beside the command", found: "none")
+    let folder = Bundle.main.bundleURL
+    // `Bundle.module` ends the process where that folder is missing.
+    let candidates = ["octet_OctetCLI.resources", "octet_OctetCLI.bundle"].map {
+      folder.appendingPathComponent("\($0)/Resources/\(name).\(type)").path
     }
-    return path
+    guard let found = candidates.first(where: { FileManager.default.fileExists(atPath: $0) }) else {
+      throw OctetError(.fileAccess, "\(name).\(type)", expected: "a file at \(candidates[0])", found: "none")
+    }
+    return found
   }
 
   /// Consecutive batches of at most `size` images.
