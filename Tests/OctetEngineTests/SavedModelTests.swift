@@ -32,7 +32,9 @@ import Testing
       inputs: [.init(name: "x", type: TensorType(.float32, [.symbolic("n")]))],
       nodes: [
         Node(name: "a", op: .clip(Op.Clip(minimum: -.infinity, maximum: 1e10)), inputs: ["x"], outputs: ["a"]),
-        Node(name: "b", op: .clip(Op.Clip(minimum: -Float.leastNonzeroMagnitude * 70, maximum: .infinity)), inputs: ["a"], outputs: ["b"]),
+        Node(
+          name: "b", op: .clip(Op.Clip(minimum: -Float.leastNonzeroMagnitude * 70, maximum: .infinity)), inputs: ["a"],
+          outputs: ["b"]),
         Node(
           name: "q",
           op: .quantizeLinear(Op.QuantizeLinear(try QuantizationParameters(scale: 3e9, zeroPoint: 1, dtype: .int4))),
