@@ -24,7 +24,8 @@ extension Graph {
   ///   a use, or by way of `value` itself.
   public func replacingUses(of value: String, with other: String) throws -> Graph {
     for name in [value, other] where types[name] == nil {
-      throw OctetError(.unknownName, "replacingUses", expected: "a value such as \(nearNames(to: name, in: types.keys))", found: name)
+      throw OctetError(
+        .unknownName, "replacingUses", expected: "a value such as \(nearNames(to: name, in: types.keys))", found: name)
     }
     var graph = self
     for index in nodes.indices {
