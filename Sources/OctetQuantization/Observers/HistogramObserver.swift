@@ -2,7 +2,7 @@ public import OctetCore
 
 /// A running histogram, and the range of it whose quantization error is least.
 ///
-/// The algorithm is that of PyTorch 2.4 and later (torch.ao.quantization.HistogramObserver), with its constants: when
+/// The algorithm is that of PyTorch 2.13 (torch.ao.quantization.HistogramObserver), with its constants: when
 /// the range grows, the old histogram is drawn 16 times finer and its midpoints are dropped into the new bins.
 /// Infinities are left out and counted.
 public struct HistogramObserver: Observer {
