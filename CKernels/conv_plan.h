@@ -10,17 +10,23 @@ typedef struct {
     size_t images;
 
     // Weights. Depends on channels, kernel, dilation and groups only, so that they are packed once for every size.
-    bool merged;  // a run is a whole kernel row, contiguous in memory, instead of one tap
+    bool gathered;  // one run is a whole window, brought together from its rows
+    bool merged;    // a run is a whole kernel row, contiguous in memory, instead of one tap
     size_t group_inputs, group_outputs, group_panels;
     size_t taps;        // runs
     size_t run_length;  // elements of a run that exist
     size_t steps;       // of kr elements, in a run
     size_t panel_size;  // bytes of a packed panel
+    size_t tile_rows;   // of the tallest tile
 
-    // Activations, as a tile reads them: a strip of input rows in scratch, or the tensor itself.
+    // Activations, as a tile reads them: a strip of input rows (or of windows) in scratch, or the tensor itself.
     bool copied;
-    size_t pixel_pitch, row_pitch;  // bytes
+    size_t pixel_pitch, row_pitch;  // bytes from one pixel and row of the strip to the next
+    size_t pixel_step, line_step;   // bytes from what one output pixel and row reads to what the next one does
     size_t strip_rows;              // output rows of the tallest strip
+
+    // Elements from one output pixel, row and image to the next.
+    size_t output_pixel, output_line, output_image;
 } octet_conv_plan;
 
 octet_conv_plan octet_conv_plan_make(const octet_gemm_family *, const octet_conv_shape *, size_t batch);
@@ -33,6 +39,22 @@ static inline size_t octet_conv_input_rows(const octet_conv_shape *shape, size_t
 static inline size_t octet_conv_input_columns(const octet_conv_shape *shape) {
     return (shape->out_w - 1) * shape->stride_w + (shape->kernel_w - 1) * shape->dilation_w + 1;
 }
+
+// The longest row of a window that is gathered, and the most rows.
+enum { octet_longest_gathered_row = 32 };
+// Bytes that are written where `kernel_w · in_c` of a gathered window are meant.
+size_t octet_conv_gathered_row(const octet_conv_plan *);
+
+// Bytes of scratch in front of the strip, and of the whole.
+size_t octet_conv_offsets_size(const octet_conv_plan *);
+size_t octet_conv_strip_size(const octet_conv_plan *);
+size_t octet_conv_plan_scratch_size(const octet_conv_plan *);
+
+// Into how many tasks all images are split for `threads` threads.
+size_t octet_conv_plan_tasks(const octet_conv_plan *, size_t threads);
+// Tasks first ..< last, as octet_conv_run.
+void octet_conv_plan_run(const octet_conv_plan *, const void *input, uint8_t input_zero, const void *packed,
+                         const octet_epilogue *, void *output, size_t tasks, size_t first, size_t last, void *scratch);
 
 // How tasks divide the work: strips of each image, times blocks of panels. Both follow from the number of tasks alone.
 typedef struct {

@@ -31,8 +31,10 @@ typedef enum {
 //     real = float(sum) * scale[c] + bias[c]  [+ float(residual − residual_zero) * residual_scale]
 //     out  = int(round_half_even(clamp(real, lower, upper))) + zero
 //
-// in float32, without fused multiply-add, so that every instruction set gives the same bits. For float kernels
-// `out = clamp(Σ a · w + bias[c] [+ residual], lower, upper)`; `initial`, `scale` and `zero` are not read.
+// in float32, without fused multiply-add, so that every instruction set gives the same bits. Weights may have zero points
+// too: then `sum` is less by weight_zero[c] · Σ a, and initial[c] = −za · Σ w[c] + za · weight_zero[c] · (number of weights
+// of a channel) + bias. For float kernels `out = clamp(Σ a · w + bias[c] [+ residual], lower, upper)`; `initial`, `scale`,
+// `weight_zero` and `zero` are not read.
 // All arrays by channel hold `octet_conv_padded_channels` elements (depthwise: one per channel).
 typedef struct {
     octet_output output;
@@ -44,19 +46,28 @@ typedef struct {
     const void *residual;  // same shape as the output; uint8 for integer kernels, float for float ones; NULL: none
     int32_t residual_zero;
     float residual_scale;
+    const int32_t *weight_zero;  // NULL: all 0
+    // A promise that may be made: |real| < 2³¹ for every sum there can be. It saves a clamp.
+    // (octet_epilogue_fits_int32 tells.)
+    bool fits_int32;
 } octet_epilogue;
+
+// Whether |real| < 2³¹ whatever the activations are, for `depth` products in each sum and `channels` elements in the
+// arrays by channel.
+bool octet_epilogue_fits_int32(const octet_epilogue *, size_t channels, size_t depth);
 
 // MARK: - GEMM and convolution
 
 // A 2-d convolution over one NHWC image of `in_h × in_w × in_c`, giving `out_h × out_w × out_c`. Padding at the bottom
-// and at the right follows from the sizes. GEMM is the case in_h = m, everything else of height and width 1.
+// and at the right follows from the sizes; where it is negative, the image is cropped. GEMM is the case in_h = m,
+// everything else of height and width 1.
 typedef struct {
     size_t in_h, in_w, in_c;
     size_t out_h, out_w, out_c;
     size_t kernel_h, kernel_w;
     size_t stride_h, stride_w;
     size_t dilation_h, dilation_w;
-    size_t pad_top, pad_left;
+    ptrdiff_t pad_top, pad_left;
     size_t groups;
 } octet_conv_shape;
 
@@ -71,6 +82,7 @@ typedef struct octet_chain_kernel octet_chain_kernel;
 typedef struct {
     size_t mr, panels;            // rows of the tallest tile and the most panels it takes
     size_t wide_mr, wide_panels;  // the same for tiles of few rows
+    size_t short_mr;              // rows of the tallest tile where k is short: the end of one overlaps with the next
     size_t nr, kr;                // channels of one panel; elements of k consumed together
     size_t source_size;           // bytes of an activation in a tensor (1 or 4)
     size_t stored_size;           // bytes of an activation where a tile reads it (int8 on AVX2: 2)
@@ -100,6 +112,21 @@ size_t octet_conv_tasks(const octet_gemm_family *, const octet_conv_shape *, siz
 void octet_conv_run(const octet_gemm_family *, const octet_conv_shape *, size_t batch, const void *input,
                     uint8_t input_zero, const void *packed, const octet_epilogue *, void *output, size_t tasks,
                     size_t first, size_t last, void *scratch);
+
+// Transposed convolution: `in` and `out` are those of the transposed convolution, which is what its gradient is to a
+// convolution; pads are what is cut off of the full result. Runs as stride_h · stride_w convolutions, one for each phase
+// of output pixels. Padded channels and scratch are those of octet_conv_transpose_*; arrays `sums` and `initial` hold
+// [phases][padded channels], for each phase has taps of its own.
+size_t octet_conv_transpose_phases(const octet_conv_shape *);
+size_t octet_conv_transpose_packed_size(const octet_gemm_family *, const octet_conv_shape *);
+// weights: [in_c, out_c / groups, kernel_h, kernel_w]; reordered: scratch for as many weights.
+void octet_conv_transpose_pack(const octet_gemm_family *, const octet_conv_shape *, const void *weights, void *reordered,
+                               void *packed, int32_t *sums);
+size_t octet_conv_transpose_scratch_size(const octet_gemm_family *, const octet_conv_shape *);
+size_t octet_conv_transpose_tasks(const octet_gemm_family *, const octet_conv_shape *, size_t batch, size_t threads);
+void octet_conv_transpose_run(const octet_gemm_family *, const octet_conv_shape *, size_t batch, const void *input,
+                              uint8_t input_zero, const void *packed, const octet_epilogue *, void *output,
+                              size_t tasks, size_t first, size_t last, void *scratch);
 
 // c[m, n] = a[m, k] · b (+ c if accumulate). a and b are read through element strides (rows, columns), so that every
 // transposition is a matter of strides; c is row-major with row stride ldc. scratch: octet_sgemm_scratch_size bytes.

@@ -25,6 +25,7 @@ typedef __m256i byte_vector;
 // clang-format on
 #define TILES(STAMP) TILES_TALL(STAMP, 1) TILES_TALL(STAMP, 2) TILES_WIDE(STAMP, 3) TILES_WIDE(STAMP, 4)
 #define TILE_MR 14
+#define TILE_SHORT_MR 6
 #define TILE_PANELS 2
 #define TILE_WIDE_MR 6
 #define TILE_WIDE_PANELS 4
@@ -134,6 +135,54 @@ OCTET_INLINE byte_vector byte_load_part(const uint8_t *p, size_t count) {
 }
 OCTET_INLINE void byte_store_part(uint8_t *p, byte_vector v, size_t count) {
     _mm256_mask_storeu_epi8(p, byte_lanes(count), v);
+}
+
+// MARK: - Four vectors of 32-bit numbers to 64 bytes
+
+#define INT8_PACKS
+// Bytes of a tile on their way to memory, four vectors at a time.
+typedef struct {
+    __m512i zero, lowest, highest, order;
+    uint8_t *to;
+    size_t stride;
+    __mmask64 whole;  // the lanes of a pixel that exist
+} int8_packer;
+OCTET_INLINE int8_packer int8_packer_make(const octet_tile *t) {
+    const octet_epilogue *e = t->epilogue;
+    return (int8_packer){
+        .zero = _mm512_set1_epi16((short)e->zero),
+        .lowest = _mm512_set1_epi8((char)((int32_t)e->lower + e->zero)),
+        .highest = _mm512_set1_epi8((char)((int32_t)e->upper + e->zero)),
+        .order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
+        .to = t->output,
+        .stride = t->output_stride,
+        .whole = (__mmask64)-1 >> (64 - t->channels),
+    };
+}
+// Vectors first ..< first + 4 of `count`, which follow one another panel by panel, then pixel by pixel.
+OCTET_INLINE void int8_pack_store(const int8_packer *p, const int_vector *values, size_t first, size_t count,
+                                  const size_t panels) {
+    const __m512i low = _mm512_adds_epi16(_mm512_packs_epi32(values[0], values[1]), p->zero);
+    const __m512i high = _mm512_adds_epi16(_mm512_packs_epi32(values[2], values[3]), p->zero);
+    const __m512i mixed = _mm512_max_epu8(_mm512_packus_epi16(low, high), p->lowest);
+    const __m512i bytes = _mm512_permutexvar_epi32(p->order, _mm512_min_epu8(mixed, p->highest));
+    if (panels == 4) {
+        _mm512_mask_storeu_epi8(p->to + first / 4 * p->stride, p->whole, bytes);
+    } else if (panels == 2) {
+        uint8_t *to = p->to + first / 2 * p->stride;
+        _mm256_mask_storeu_epi8(to, (__mmask32)p->whole, _mm512_castsi512_si256(bytes));
+        if (first + 2 < count)
+            _mm256_mask_storeu_epi8(to + p->stride, (__mmask32)p->whole, _mm512_extracti64x4_epi64(bytes, 1));
+    } else {
+        const __m128i parts[] = {_mm512_castsi512_si128(bytes), _mm512_extracti32x4_epi32(bytes, 1),
+                                 _mm512_extracti32x4_epi32(bytes, 2), _mm512_extracti32x4_epi32(bytes, 3)};
+        OCTET_UNROLL
+        for (size_t i = first; i < octet_smaller(first + 4, count); i++) {
+            const size_t panel = i % panels;
+            _mm_mask_storeu_epi8(p->to + i / panels * p->stride + panel * LANES,
+                                 (__mmask16)(p->whole >> panel * LANES), parts[i - first]);
+        }
+    }
 }
 
 #include "float32_tile.h"

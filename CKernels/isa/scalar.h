@@ -24,6 +24,7 @@ typedef struct {
 
 #define TILES(STAMP) STAMP(1, 1) STAMP(2, 1) STAMP(3, 1) STAMP(4, 1)
 #define TILE_MR 4
+#define TILE_SHORT_MR TILE_MR
 #define TILE_PANELS 1
 #define TILE_WIDE_MR 1
 #define TILE_WIDE_PANELS 1

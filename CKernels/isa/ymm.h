@@ -14,6 +14,7 @@ typedef __m256i byte_vector;
 #define TILES_WIDE(STAMP, panels) STAMP(1, panels) STAMP(2, panels) STAMP(3, panels)
 #define TILES(STAMP) TILES_TALL(STAMP, 1) TILES_TALL(STAMP, 2) TILES_WIDE(STAMP, 3) TILES_WIDE(STAMP, 4)
 #define TILE_MR 6
+#define TILE_SHORT_MR TILE_MR
 #define TILE_PANELS 2
 #define TILE_WIDE_MR 3
 #define TILE_WIDE_PANELS 4
