@@ -91,7 +91,9 @@ static inline void *octet_data(octet_problem *p, size_t buffer) { return p->buff
 void *octet_add_packed(octet_problem *, size_t size, size_t alignment);
 
 // Parts for so many threads, where every row or element can be one.
-static inline size_t octet_parts(size_t count, size_t threads) { return count < threads ? count : threads; }
+static inline size_t octet_parts(size_t count, size_t threads) {
+    return count >= threads ? threads : count > 0 ? count : 1;
+}
 // Element `part` of `parts` equal shares of `count`.
 static inline size_t octet_share(size_t count, size_t part, size_t parts) { return count * part / parts; }
 

@@ -74,7 +74,7 @@ void octet_format_problem(const octet_kind *kind, const int64_t *values, char *t
 // MARK: - Grid
 
 static size_t crossed_count(const octet_kind *kind) {
-    size_t count = 1;
+    size_t count = kind->draws ? kind->draws : 1;
     for (size_t i = 0; i < kind->parameter_count; i++)
         if (kind->parameters[i].crossed) count *= kind->parameters[i].grid_count;
     return count;

@@ -27,7 +27,7 @@ typedef struct {
     const char *const *choices;  // the names of low ... high; NULL: a number
     const int64_t *grid;         // values worth trying
     size_t grid_count;
-    bool crossed;  // the grid has every combination of these; of the others it draws one each time
+    bool crossed;  // the grid has every combination of these, and draws one of the other parameters each time
 } octet_parameter;
 
 // What a problem amounts to: `macs` multiply-accumulates, or 0 where memory traffic (`bytes`, read and written once
@@ -42,6 +42,7 @@ struct octet_kind {
     const char *name;
     const octet_parameter *parameters;
     size_t parameter_count;
+    size_t draws;              // how often the grid has every combination of the crossed ones; 0: once
     const char *const *cases;  // more problems that the grid contains, as text without the kind; NULL at the end
     bool exact;                // every instruction set gives the same bits
     bool sequential;           // parts of the work accumulate into one result: one thread only

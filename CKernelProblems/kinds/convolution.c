@@ -142,10 +142,10 @@ static void run(octet_problem *p, size_t first, size_t last, void *scratch) {
 
 // From one element to beyond two tiles of every instruction set, and around every edge in between.
 #define GEMM_PARAMETERS                                                                                                \
-    OCTET_CROSSED("m", 1, 1 << 24, 128, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15, 16, 17, 23, 24, 25, 28, 29, 63, 64, \
-                  65),                                                                                                 \
+    OCTET_CROSSED("m", 1, 1 << 24, 128, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, \
+                  23, 24, 25, 26, 27, 28, 29, 63, 64, 65),                                                             \
         OCTET_CROSSED("n", 1, 1 << 20, 256, 1, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 48, 63, 64, 65, 127, 129),         \
-        OCTET_CROSSED("k", 1, 65793, 256, 1, 2, 3, 4, 5, 7, 8, 9, 17, 31, 63, 64, 65, 67)
+        OCTET_CROSSED("k", 1, 65793, 256, 1, 2, 3, 4, 5, 7, 8, 9, 17, 31, 64, 67, 127, 385)
 #define CONV_PARAMETERS                                                                                           \
     OCTET_NUMBER("batch", 1, 1 << 16, 1, 1, 1, 1, 2, 3),                                                          \
         OCTET_NUMBER("in_h", 1, 1 << 16, 28, 1, 2, 3, 5, 6, 7, 8, 9, 12, 15),                                     \
@@ -159,20 +159,21 @@ static void run(octet_problem *p, size_t first, size_t last, void *scratch) {
         OCTET_NUMBER("extra_h", 0, 64, 0, 0, 0, 0, 1, 3), OCTET_NUMBER("extra_w", 0, 64, 0, 0, 0, 0, 1, 5),       \
         OCTET_NUMBER("groups", 1, 1 << 16, 1, 1, 1, 1, 1, 2, 3, 4, 5, 8)
 
-#define CONVOLUTION_KIND(symbol, name_, is_exact, list, some_cases) \
-    const octet_kind octet_kind_##symbol = {                        \
-        .name = name_,                                              \
-        .parameters = list,                                         \
-        .parameter_count = OCTET_COUNT(list),                       \
-        .cases = some_cases,                                        \
-        .exact = is_exact,                                          \
-        .refusal = refusal,                                         \
-        .work = work,                                               \
-        .state_size = sizeof(convolution),                          \
-        .make = make,                                               \
-        .expect = expect,                                           \
-        .prepare = prepare,                                         \
-        .run = run,                                                 \
+#define CONVOLUTION_KIND(symbol, name_, is_exact, list, draws_, some_cases) \
+    const octet_kind octet_kind_##symbol = {                                \
+        .name = name_,                                                      \
+        .parameters = list,                                                 \
+        .parameter_count = OCTET_COUNT(list),                               \
+        .draws = draws_,                                                    \
+        .cases = some_cases,                                                \
+        .exact = is_exact,                                                  \
+        .refusal = refusal,                                                 \
+        .work = work,                                                       \
+        .state_size = sizeof(convolution),                                  \
+        .make = make,                                                       \
+        .expect = expect,                                                   \
+        .prepare = prepare,                                                 \
+        .run = run,                                                         \
     };
 
 static const octet_parameter gemm[] = {OCTET_COMMON_PARAMETERS, GEMM_PARAMETERS, OCTET_INTEGER_EPILOGUE};
@@ -232,7 +233,7 @@ static const char *const conv_cases[] = {
     NULL,
 };
 
-CONVOLUTION_KIND(gemm, "gemm", true, gemm, gemm_cases)
-CONVOLUTION_KIND(float_gemm, "float-gemm", false, float_gemm, float_gemm_cases)
-CONVOLUTION_KIND(conv, "conv", true, conv, conv_cases)
-CONVOLUTION_KIND(float_conv, "float-conv", false, float_conv, NULL)
+CONVOLUTION_KIND(gemm, "gemm", true, gemm, 1, gemm_cases)
+CONVOLUTION_KIND(float_gemm, "float-gemm", false, float_gemm, 1, float_gemm_cases)
+CONVOLUTION_KIND(conv, "conv", true, conv, 4, conv_cases)
+CONVOLUTION_KIND(float_conv, "float-conv", false, float_conv, 2, NULL)

@@ -82,8 +82,8 @@ static size_t prepare(octet_problem *p) {
     return octet_parts(e->count, p->threads);
 }
 
-#define COUNT                                                                                                      \
-    OCTET_CROSSED("count", 1, 1 << 30, 1 << 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 63, 64, 65, \
+#define COUNT                                                                                                         \
+    OCTET_CROSSED("count", 0, 1 << 30, 1 << 20, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 63, 64, 65, \
                   100, 1000)
 #define SCALE(name) OCTET_CHOICE(name, "1", "0.5", "0.37", "0.1", "1.5", "0.013")
 #define ZERO(name) OCTET_NUMBER(name, 0, 255, 128, 0, 255, 128, 3)
@@ -98,6 +98,7 @@ static size_t prepare(octet_problem *p) {
      OCTET_GRID(0, 1, 2, 3)}
 
 // A kind from its parameters; `read` and `written` are bytes for each element.
+#define NO_CASES(symbol) static const char *const symbol##_cases[] = {NULL};
 #define ELEMENTWISE(symbol, name_, read, written, ...)                                                  \
     static octet_work symbol##_work(const octet_kind *kind, const int64_t *values) {                    \
         const double count = (double)octet_value(kind, values, "count");                                \
@@ -108,6 +109,8 @@ static size_t prepare(octet_problem *p) {
         .name = name_,                                                                                  \
         .parameters = symbol##_parameters,                                                              \
         .parameter_count = OCTET_COUNT(symbol##_parameters),                                            \
+        .draws = 4,                                                                                     \
+        .cases = symbol##_cases,                                                                        \
         .exact = true,                                                                                  \
         .refusal = refusal,                                                                             \
         .work = symbol##_work,                                                                          \
@@ -159,6 +162,16 @@ static void quantize_expect(octet_problem *p) {
             x[i] == x[i] ? octet_requantized(x[i] / e->scale, e->lower, e->upper, e->out_zero) : (uint8_t)e->out_zero;
 }
 RUN(quantize, p->isa->quantize(r.a, r.count, e->scale, e->out_zero, e->lower, e->upper, r.out))
+// Multiplying by the reciprocal gives another byte for some of these ties.
+static const char *const quantize_cases[] = {
+    "count=1024 values=ties scale=0.1",
+    "count=1024 values=ties scale=0.37 seed=2",
+    "count=1024 values=ties scale=0.013",
+    "count=1024 values=ties scale=1.5",
+    "count=1024 values=ties scale=0.1 clamp=int8 seed=3",
+    "count=100003 values=strange threads=3",
+    NULL,
+};
 ELEMENTWISE(quantize, "quantize", 4, 1, CROSSED_CLAMP, SCALE("scale"), VALUES)
 
 static void dequantize_make(octet_problem *p) {
@@ -181,6 +194,7 @@ RUN(
     dequantize, if (octet_get(p, "type") == 1) { p->isa->dequantize_s8(r.a, r.count, e->scale, e->zero, r.out); } else {
         p->isa->dequantize_u8(r.a, r.count, e->scale, e->zero, r.out);
     })
+NO_CASES(dequantize)
 ELEMENTWISE(dequantize, "dequantize", 1, 4, OCTET_CHOICE("type", "uint8", "int8"), SCALE("scale"),
             OCTET_CROSSED("zero", -128, 255, 0, 0, 77, 255, -128, 5))
 
@@ -209,6 +223,7 @@ static void requantize_expect(octet_problem *p) {
         out[i] = octet_requantized((float)(q[i] - e->zero) * e->scale, e->lower, e->upper, e->out_zero);
 }
 RUN(requantize, p->isa->requantize_u8(r.a, r.count, e->zero, e->scale, e->out_zero, e->lower, e->upper, r.out))
+NO_CASES(requantize)
 ELEMENTWISE(requantize, "requantize", 1, 1, CROSSED_CLAMP, SCALE("scale"), ZERO("zero"))
 
 #define add_make two_make
@@ -223,6 +238,7 @@ static void add_expect(octet_problem *p) {
 }
 RUN(add, p->isa->add_u8(r.a, e->zero, e->scale, r.b, e->second_zero, e->second_scale, r.count, e->out_zero, e->lower,
                         e->upper, r.out))
+NO_CASES(add)
 ELEMENTWISE(add, "add", 2, 1, CROSSED_CLAMP, SCALE("scale"), SCALE("second_scale"), ZERO("zero"), ZERO("second_zero"))
 
 #define mul_make two_make
@@ -236,6 +252,7 @@ static void mul_expect(octet_problem *p) {
     }
 }
 RUN(mul, p->isa->mul_u8(r.a, e->zero, r.b, e->second_zero, r.count, e->scale, e->out_zero, e->lower, e->upper, r.out))
+NO_CASES(mul)
 ELEMENTWISE(mul, "mul", 2, 1, CROSSED_CLAMP, SCALE("scale"), ZERO("zero"), ZERO("second_zero"))
 
 #define clamp_make one_make
@@ -247,6 +264,7 @@ static void clamp_expect(octet_problem *p) {
     for (size_t i = 0; i < e->count; i++) out[i] = q[i] < lower ? lower : q[i] > upper ? upper : q[i];
 }
 RUN(clamp, p->isa->clamp_u8(r.a, r.count, (uint8_t)octet_get(p, "lower"), (uint8_t)octet_get(p, "upper"), r.out))
+NO_CASES(clamp)
 ELEMENTWISE(clamp, "clamp", 1, 1, OCTET_CROSSED("lower", 0, 127, 40, 0, 40, 127),
             OCTET_CROSSED("upper", 127, 255, 190, 127, 190, 255))
 
@@ -276,6 +294,7 @@ static void float_clamp_expect(octet_problem *p) {
     for (size_t i = 0; i < e->count; i++) out[i] = octet_clamp(x[i], float_lower, float_upper);
 }
 RUN(float_clamp, p->isa->clamp_f32(r.a, r.count, float_lower, float_upper, r.out))
+NO_CASES(float_clamp)
 ELEMENTWISE(float_clamp, "float-clamp", 4, 4, VALUES)
 
 #define float_add_make two_float_make
@@ -286,6 +305,7 @@ static void float_add_expect(octet_problem *p) {
     for (size_t i = 0; i < e->count; i++) out[i] = octet_clamp(a[i] + b[i], float_lower, float_upper);
 }
 RUN(float_add, p->isa->add_f32(r.a, r.b, r.count, float_lower, float_upper, r.out))
+NO_CASES(float_add)
 ELEMENTWISE(float_add, "float-add", 8, 4, VALUES)
 
 #define float_mul_make two_float_make
@@ -296,4 +316,5 @@ static void float_mul_expect(octet_problem *p) {
     for (size_t i = 0; i < e->count; i++) out[i] = a[i] * b[i];
 }
 RUN(float_mul, p->isa->mul_f32(r.a, r.b, r.count, r.out))
+NO_CASES(float_mul)
 ELEMENTWISE(float_mul, "float-mul", 8, 4, VALUES)

@@ -51,7 +51,12 @@ static void make(octet_problem *p) {
         for (size_t i = 0; i < in; i++) input[i] = (uint8_t)octet_random_next(&random);
         octet_add_output(p, octet_u8, out, 0);
     } else {
-        octet_random_floats(&random, octet_add_input(p, octet_f32, in), in, -1, 1);
+        static const float strange[] = {NAN, -NAN, INFINITY, -INFINITY, -0.0f};
+        float *input = octet_add_input(p, octet_f32, in);
+        octet_random_floats(&random, input, in, -1, 1);
+        for (size_t i = 0; i < in && octet_get(p, "strange"); i++)
+            if (octet_random_next(&random) % 3 == 0)
+                input[i] = strange[octet_random_next(&random) % OCTET_COUNT(strange)];
         octet_add_output(p, octet_f32, out, 0);
     }
 }
@@ -156,8 +161,9 @@ static void expect(octet_problem *p) {
     free(places);
 }
 
-#define POOL_PARAMETERS \
-    OCTET_COMMON_PARAMETERS, OCTET_WINDOW_PARAMETERS, OCTET_CHOICE("type", "uint8", "float32"), GLOBAL
+#define POOL_PARAMETERS                                                                         \
+    OCTET_COMMON_PARAMETERS, OCTET_WINDOW_PARAMETERS, OCTET_CHOICE("type", "uint8", "float32"), \
+        OCTET_CHOICE("strange", "no", "yes"), GLOBAL
 #define GLOBAL {.name = "global", .choices = (const char *[]){"no", "yes"}, .high = 1, OCTET_GRID(0, 0, 0, 1)}
 static const octet_parameter max_parameters[] = {POOL_PARAMETERS};
 static const octet_parameter average_parameters[] = {POOL_PARAMETERS, OCTET_CHOICE("padding_counts", "no", "yes")};

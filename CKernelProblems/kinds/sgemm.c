@@ -77,7 +77,7 @@ static const octet_parameter parameters[] = {
     OCTET_COMMON_PARAMETERS,
     OCTET_CROSSED("m", 1, 1 << 20, 256, 1, 2, 3, 5, 7, 13, 14, 15, 29),
     OCTET_CROSSED("n", 1, 1 << 20, 256, 1, 5, 8, 16, 17, 33, 40, 65),
-    OCTET_CROSSED("k", 1, 1 << 20, 256, 1, 4, 7, 17, 31, 64, 256),
+    OCTET_CROSSED("k", 0, 1 << 20, 256, 0, 1, 4, 7, 17, 31, 64, 256),
     OCTET_CHOICE("a", "rows", "columns"),
     OCTET_CHOICE("b", "rows", "columns"),
     OCTET_CHOICE("accumulate", "no", "yes"),

@@ -93,7 +93,8 @@ static void histogram_run(octet_problem *p, size_t first, size_t last, void *scr
 
 // MARK: - Kinds
 
-#define COUNT OCTET_CROSSED("count", 1, 1 << 30, 10000000, 1, 2, 5, 7, 16, 31, 63, 64, 65, 100, 1000, 4096, 5000, 20000)
+#define COUNT \
+    OCTET_CROSSED("count", 0, 1 << 30, 10000000, 0, 1, 2, 5, 7, 16, 31, 63, 64, 65, 100, 1000, 4096, 5000, 20000)
 #define STRANGE OCTET_CROSSED("strange", 0, 10, 0, 0, 1, 7)
 static const octet_parameter min_max_parameters[] = {OCTET_COMMON_PARAMETERS, COUNT, STRANGE};
 static const octet_parameter histogram_parameters[] = {
