@@ -23,7 +23,6 @@ typedef struct {
     char *output;          // of the image
     const char *residual;  // of the image, or NULL
     octet_conv_rows rows;
-    int32_t *pixel_sums;  // scratch for weights with zero points
 } strip_work;
 
 // MARK: - Activations
@@ -86,14 +85,14 @@ typedef struct {
     size_t step;
 } gathered_row;
 
-// Windows first ..< last of one output row. Writes `size` bytes where `row_size` are meant: the next row of the window, or the
-// next window, writes over the rest; weights of 0 meet what the last one leaves.
+// Windows first ..< last of one output row. Always writes as much as the longest row has, which is faster: the next row
+// of the window, or the next window, writes over the rest; weights of 0 meet what the last one leaves.
 static inline __attribute__((always_inline)) void gather_windows(char *to, size_t pitch, const gathered_row *rows,
                                                                  size_t row_count, size_t row_size, size_t first,
-                                                                 size_t last, const size_t size) {
+                                                                 size_t last) {
     for (size_t x = first; x < last; x++)
         for (size_t y = 0; y < row_count; y++)
-            memcpy(to + x * pitch + y * row_size, rows[y].from + x * rows[y].step, size);
+            memcpy(to + x * pitch + y * row_size, rows[y].from + x * rows[y].step, octet_longest_gathered_row);
 }
 
 // A window that lies partly beside the image, or at its very end.
@@ -117,7 +116,7 @@ static void gather_strip(const octet_conv_plan *plan, const char *image, octet_c
                          char *strip) {
     const octet_conv_shape *s = &plan->shape;
     const size_t row_size = s->kernel_w * s->in_c, pixel = s->in_c, line = s->in_w * pixel;
-    const size_t written = octet_conv_gathered_row(plan), pitch = plan->pixel_pitch;
+    const size_t pitch = plan->pixel_pitch;
     char outside[octet_longest_gathered_row];
     memset(outside, zero, sizeof outside);
     // Output pixels whose windows lie between the left and the right end of the image.
@@ -139,16 +138,15 @@ static void gather_strip(const octet_conv_plan *plan, const char *image, octet_c
             // What is read too much must not lie beyond the image.
             const size_t left_bytes = (s->in_h - (size_t)at) * line;
             while (last > first && ((ptrdiff_t)((last - 1) * s->stride_w) - s->pad_left) * (ptrdiff_t)pixel +
-                                           (ptrdiff_t)written > (ptrdiff_t)left_bytes)
+                                           octet_longest_gathered_row >
+                                       (ptrdiff_t)left_bytes)
                 last--;
         }
         for (size_t x = 0; x < first; x++) gather_border(plan, strip + x * pitch, image, row, x, zero);
-        if (s->kernel_h == 3 && written == 16) {
-            gather_windows(strip, pitch, sources, 3, row_size, first, last, 16);
-        } else if (written == 16) {
-            gather_windows(strip, pitch, sources, s->kernel_h, row_size, first, last, 16);
+        if (s->kernel_h == 3) {
+            gather_windows(strip, pitch, sources, 3, row_size, first, last);
         } else {
-            gather_windows(strip, pitch, sources, s->kernel_h, row_size, first, last, 32);
+            gather_windows(strip, pitch, sources, s->kernel_h, row_size, first, last);
         }
         for (size_t x = last; x < s->out_w; x++) gather_border(plan, strip + x * pitch, image, row, x, zero);
     }
@@ -167,23 +165,16 @@ static void find_tap_offsets(const octet_conv_plan *plan, size_t *offsets) {
             *offsets++ = y * s->dilation_h * plan->row_pitch + x * s->dilation_w * plan->pixel_pitch;
 }
 
-// Σ of what the windows of one group hold, for every pixel of the strip.
-static void sum_pixels(const strip_work *work, size_t group) {
-    const octet_conv_plan *plan = work->plan;
-    const size_t out_w = plan->shape.out_w;
-    int32_t *to = work->pixel_sums;
-    for (size_t y = 0; y < work->rows.last - work->rows.first; y++) {
-        for (size_t x = 0; x < out_w; x++) {
-            const char *window = work->activations + y * plan->line_step + x * plan->pixel_step +
-                                 group * octet_quotient(plan->pixel_pitch, plan->shape.groups);
-            uint32_t sum = 0;
-            for (size_t tap = 0; tap < plan->taps; tap++) {
-                const uint8_t *run = (const uint8_t *)window + work->tap_offsets[tap];
-                // Activations are bytes, however they are stored: 16-bit ones have an upper half of 0.
-                for (size_t i = 0; i < plan->run_length * plan->family->stored_size; i++) sum += run[i];
-            }
-            *to++ = (int32_t)sum;
+// Σ of what the windows of a tile hold.
+static void sum_pixels(const octet_conv_plan *plan, const octet_tile *tile, int32_t *sums) {
+    for (size_t i = 0; i < tile->rows; i++) {
+        uint32_t sum = 0;
+        for (size_t tap = 0; tap < plan->taps; tap++) {
+            const uint8_t *run = (const uint8_t *)tile->row[i] + tile->tap_offsets[tap];
+            // Activations are bytes, however they are stored: 16-bit ones have an upper half of 0.
+            for (size_t j = 0; j < plan->run_length * plan->family->stored_size; j++) sum += run[j];
         }
+        sums[i] = (int32_t)sum;
     }
 }
 
@@ -202,6 +193,7 @@ static void run_lines(const strip_work *work, size_t group, size_t first, size_t
     const size_t tiles = octet_divide_up(pixels, plan->tile_rows);
     const size_t height = octet_quotient(pixels, tiles), taller = pixels - height * tiles;
     const char *row[most_tile_rows];
+    int32_t sums[most_tile_rows];
     octet_tile tile = {
         .row = row,
         .tap_offsets = work->tap_offsets,
@@ -221,9 +213,12 @@ static void run_lines(const strip_work *work, size_t group, size_t first, size_t
             row[r] = from + x * plan->pixel_step;
             if (++x == s->out_w) x = 0, from += plan->line_step;
         }
-        const size_t place = (work->rows.first + line) * plan->output_line + pixel * plan->output_pixel +
-                             group * plan->group_outputs;
-        if (work->epilogue->weight_zero) tile.pixel_sums = work->pixel_sums + line * s->out_w + pixel;
+        const size_t place =
+            (work->rows.first + line) * plan->output_line + pixel * plan->output_pixel + group * plan->group_outputs;
+        if (work->epilogue->weight_zero) {
+            sum_pixels(plan, &tile, sums);
+            tile.pixel_sums = sums;
+        }
         for (size_t panel = first; panel < last; panel += width) {
             const size_t channel = panel * family->nr;
             tile.panels = octet_smaller(width, last - panel);
@@ -249,8 +244,8 @@ static void run_columns(const strip_work *work, size_t first, size_t last) {
     while (first < last) {
         const size_t group = octet_quotient(first, plan->group_panels), panel = first - group * plan->group_panels;
         const size_t count = octet_smaller(octet_smaller(block, last - first), plan->group_panels - panel);
-        if (work->epilogue->weight_zero) sum_pixels(work, group);
-        for (size_t line = 0; line < lines; line += step) run_lines(work, group, panel, panel + count, line, line + step);
+        for (size_t line = 0; line < lines; line += step)
+            run_lines(work, group, panel, panel + count, line, line + step);
         first += count;
     }
 }
@@ -286,7 +281,6 @@ void octet_conv_plan_run(const octet_conv_plan *plan, const void *input, uint8_t
         .packed = packed,
         .epilogue = epilogue,
         .output_size = output_size,
-        .pixel_sums = (int32_t *)(strip + octet_conv_strip_size(plan)),
     };
     for (size_t task = first; task < last; task++) {
         const size_t index = octet_quotient(task, split.blocks), block = task - index * split.blocks;

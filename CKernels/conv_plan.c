@@ -30,18 +30,9 @@ static bool has_padding(const octet_conv_shape *s) {
            octet_conv_input_columns(s) > s->in_w;
 }
 
-// The most strips one image can be cut into.
-static size_t most_strips(const octet_conv_plan *plan) { return plan->shape.out_h; }
-
-// Bytes that bringing a row of a window together writes: fixed sizes are faster than exact ones.
-size_t octet_conv_gathered_row(const octet_conv_plan *plan) {
-    const size_t row = plan->shape.kernel_w * plan->shape.in_c;
-    return row <= octet_longest_gathered_row / 2 ? octet_longest_gathered_row / 2 : octet_longest_gathered_row;
-}
-
-octet_conv_plan octet_conv_plan_make(const octet_gemm_family *family, const octet_conv_shape *shape, size_t batch) {
+static octet_conv_plan make_plan(const octet_gemm_family *family, const octet_conv_shape *shape, size_t batch,
+                                 bool pixelwise) {
     octet_conv_plan plan = {.family = family, .shape = *shape, .images = batch};
-    const bool pixelwise = is_pixelwise(shape);
     if (pixelwise) {
         plan.images = 1;
         plan.shape.in_h = plan.shape.out_h = batch * shape->in_h * shape->in_w;
@@ -60,7 +51,8 @@ octet_conv_plan octet_conv_plan_make(const octet_gemm_family *family, const octe
     plan.run_length = plan.merged ? s->kernel_w * s->in_c : plan.group_inputs;
     plan.steps = octet_divide_up(plan.run_length, family->kr);
     // First layers have rows of a few bytes, each of which would end within a step.
-    if (plan.merged && s->kernel_h > 1 && s->kernel_h <= octet_longest_gathered_row && family->stored_size == 1 && plan.run_length <= octet_longest_gathered_row) {
+    if (plan.merged && s->kernel_h > 1 && s->kernel_h <= octet_longest_gathered_row && family->stored_size == 1 &&
+        plan.run_length <= octet_longest_gathered_row) {
         const size_t steps = octet_divide_up(plan.run_length * s->kernel_h, family->kr);
         if (steps < plan.taps * plan.steps) {
             plan.gathered = true;
@@ -79,7 +71,7 @@ octet_conv_plan octet_conv_plan_make(const octet_gemm_family *family, const octe
     plan.copied =
         plan.gathered || family->stored_size != family->source_size || !whole_steps || has_padding(s) || aliases;
     if (plan.gathered) {
-        plan.pixel_pitch = octet_round_up(plan.run_length, 32);
+        plan.pixel_pitch = octet_round_up(plan.run_length, octet_longest_gathered_row);
         plan.row_pitch = s->out_w * plan.pixel_pitch;
     } else if (plan.copied) {
         const bool dense = plan.merged || whole_steps;
@@ -98,31 +90,47 @@ octet_conv_plan octet_conv_plan_make(const octet_gemm_family *family, const octe
     const size_t most = plan.gathered ? most_gathered_bytes : most_strip_bytes;
     const size_t fitting = plan.row_pitch ? octet_quotient(most, plan.row_pitch) : 0;
     const size_t reach = plan.gathered ? 1 : octet_conv_input_rows(s, 1);
-    plan.strip_rows =
-        fitting > reach ? octet_quotient(fitting - reach, plan.gathered ? 1 : s->stride_h) + 1 : 1;
+    plan.strip_rows = fitting > reach ? octet_quotient(fitting - reach, plan.gathered ? 1 : s->stride_h) + 1 : 1;
     if (s->out_w == 1) plan.strip_rows = octet_round_up(plan.strip_rows, family->mr);
     if (!pixelwise) plan.strip_rows = octet_smaller(plan.strip_rows, octet_larger(s->out_h, 1));
     return plan;
+}
+
+octet_conv_plan octet_conv_plan_make(const octet_gemm_family *family, const octet_conv_shape *shape, size_t batch) {
+    return make_plan(family, shape, batch, is_pixelwise(shape));
+}
+octet_conv_plan octet_conv_plan_make_unfolded(const octet_gemm_family *family, const octet_conv_shape *shape,
+                                              size_t batch) {
+    return make_plan(family, shape, batch, false);
 }
 
 // MARK: - Tasks
 
 static size_t columns(const octet_conv_plan *plan) { return plan->shape.groups * plan->group_panels; }
 
-// Of all ways to divide an image into so many tasks, that with the smallest largest one. Every block of panels copies
-// its strip again, and few rows make less of each weight: strips are preferred unless blocks are clearly more even.
-octet_conv_split octet_conv_split_make(const octet_conv_plan *plan, size_t tasks) {
-    if (tasks == plan->images) return (octet_conv_split){1, 1};
-    const size_t per_image = octet_quotient(tasks, plan->images), rows = most_strips(plan);
-    octet_conv_split best = {per_image, 1};
+static size_t fewest_strips(const octet_conv_plan *plan) {
+    return octet_divide_up(plan->shape.out_h, plan->strip_rows);
+}
+
+// Of all ways to divide an image into so many tasks, that with the smallest largest one; {0, 0} if there is none. Every
+// block of panels copies its strip again, and few rows make less of each weight: strips are preferred unless blocks are
+// clearly more even.
+static octet_conv_split best_split(const octet_conv_plan *plan, size_t tasks) {
+    const size_t rows = plan->shape.out_h, least_strips = fewest_strips(plan);
+    octet_conv_split best = {0, 0};
     size_t least = SIZE_MAX;
-    for (size_t blocks = 1; blocks <= per_image && blocks <= columns(plan); blocks++) {
-        const size_t strips = per_image / blocks;
-        if (strips * blocks != per_image || strips > rows) continue;
+    for (size_t blocks = 1; blocks <= tasks && blocks <= columns(plan); blocks++) {
+        const size_t strips = tasks / blocks;
+        if (strips * blocks != tasks || strips > rows || strips < least_strips) continue;
         const size_t work = octet_divide_up(rows, strips) * (16 * octet_divide_up(columns(plan), blocks) + 1);
         if (work < least - least / 32) best = (octet_conv_split){strips, blocks}, least = work;
     }
     return best;
+}
+
+octet_conv_split octet_conv_split_make(const octet_conv_plan *plan, size_t tasks) {
+    if (tasks == plan->images) return (octet_conv_split){1, 1};
+    return best_split(plan, octet_quotient(tasks, plan->images));
 }
 
 octet_conv_rows octet_conv_strip(const octet_conv_plan *plan, size_t strips, size_t strip) {
@@ -133,16 +141,14 @@ octet_conv_rows octet_conv_strip(const octet_conv_plan *plan, size_t strips, siz
 size_t octet_conv_plan_tasks(const octet_conv_plan *plan, size_t threads) {
     const octet_conv_shape *s = &plan->shape;
     if (plan->images == 0 || s->out_h == 0 || s->out_w == 0) return 0;
-    const size_t rows = most_strips(plan);
-    const size_t strips = octet_smaller(octet_divide_up(rows, plan->strip_rows), rows);
-    const size_t least = plan->images * strips;
+    const size_t least = plan->images * fewest_strips(plan);
     if (threads == 1 || least >= tasks_per_thread * threads) return least;
     const size_t products = s->out_h * s->out_w * columns(plan) * plan->family->nr * plan->taps * plan->run_length;
-    const size_t worth = octet_larger(plan->images * products / least_task_products, least);
-    const size_t most = plan->images * rows * columns(plan);
-    const size_t wanted = octet_round_up(least, threads);
+    const size_t worth = plan->images * products / least_task_products;
     // As many for each image, whatever their number.
-    return octet_divide_up(octet_smaller(octet_smaller(wanted, worth), most), plan->images) * plan->images;
+    size_t per_image = octet_divide_up(octet_smaller(octet_round_up(least, threads), worth), plan->images);
+    while (per_image > fewest_strips(plan) && best_split(plan, per_image).strips == 0) per_image--;
+    return octet_larger(per_image, fewest_strips(plan)) * plan->images;
 }
 
 // MARK: - Sizes
@@ -158,8 +164,7 @@ size_t octet_conv_strip_size(const octet_conv_plan *plan) {
 }
 
 size_t octet_conv_plan_scratch_size(const octet_conv_plan *plan) {
-    const size_t sums = plan->strip_rows * plan->shape.out_w * sizeof(int32_t);
-    const size_t strip = octet_conv_strip_size(plan) + sums;
+    const size_t strip = octet_conv_strip_size(plan);
     return octet_conv_offsets_size(plan) + octet_larger(strip, octet_chain_scratch_size(plan));
 }
 

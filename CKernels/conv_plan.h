@@ -6,7 +6,9 @@
 
 typedef struct {
     const octet_gemm_family *family;
-    octet_conv_shape shape;  // with batch · h · w folded into one column of pixels where nothing else depends on it
+    // With batch · h · w folded into one column of pixels where nothing else depends on it. Here padding may be
+    // negative: the image is cropped.
+    octet_conv_shape shape;
     size_t images;
 
     // Weights. Depends on channels, kernel, dilation and groups only, so that they are packed once for every size.
@@ -31,6 +33,9 @@ typedef struct {
 
 octet_conv_plan octet_conv_plan_make(const octet_gemm_family *, const octet_conv_shape *, size_t batch);
 
+// The same, but images stay what they are.
+octet_conv_plan octet_conv_plan_make_unfolded(const octet_gemm_family *, const octet_conv_shape *, size_t batch);
+
 // Input rows that `rows` output rows reach.
 static inline size_t octet_conv_input_rows(const octet_conv_shape *shape, size_t rows) {
     return (rows - 1) * shape->stride_h + (shape->kernel_h - 1) * shape->dilation_h + 1;
@@ -40,10 +45,8 @@ static inline size_t octet_conv_input_columns(const octet_conv_shape *shape) {
     return (shape->out_w - 1) * shape->stride_w + (shape->kernel_w - 1) * shape->dilation_w + 1;
 }
 
-// The longest row of a window that is gathered, and the most rows.
-enum { octet_longest_gathered_row = 32 };
-// Bytes that are written where `kernel_w · in_c` of a gathered window are meant.
-size_t octet_conv_gathered_row(const octet_conv_plan *);
+// Bytes of the longest row of a window that is gathered, and the most rows.
+enum { octet_longest_gathered_row = 16 };
 
 // Bytes of scratch in front of the strip, and of the whole.
 size_t octet_conv_offsets_size(const octet_conv_plan *);

@@ -13,11 +13,11 @@ struct octet_tile {
     const char *weights;        // the first panel
     size_t panel_stride;
     const octet_epilogue *epilogue;
-    size_t channel;        // the first channel, as an index into the epilogue's arrays
-    size_t channels;       // how many exist: 1 ... panels · nr
-    void *output;          // the first channel of the first pixel
-    const void *residual;  // the same place in the residual, or NULL
-    size_t output_stride;  // elements from one pixel to the next, in output and residual
+    size_t channel;             // the first channel, as an index into the epilogue's arrays
+    size_t channels;            // how many exist: 1 ... panels · nr
+    void *output;               // the first channel of the first pixel
+    const void *residual;       // the same place in the residual, or NULL
+    size_t output_stride;       // elements from one pixel to the next, in output and residual
     const int32_t *pixel_sums;  // Σ of each pixel's activations, for weights with zero points; otherwise NULL
 };
 

@@ -31,11 +31,11 @@ typedef enum {
 //     real = float(sum) * scale[c] + bias[c]  [+ float(residual − residual_zero) * residual_scale]
 //     out  = int(round_half_even(clamp(real, lower, upper))) + zero
 //
-// in float32, without fused multiply-add, so that every instruction set gives the same bits. Weights may have zero points
-// too: then `sum` is less by weight_zero[c] · Σ a, and initial[c] = −za · Σ w[c] + za · weight_zero[c] · (number of weights
-// of a channel) + bias. For float kernels `out = clamp(Σ a · w + bias[c] [+ residual], lower, upper)`; `initial`, `scale`,
-// `weight_zero` and `zero` are not read.
-// All arrays by channel hold `octet_conv_padded_channels` elements (depthwise: one per channel).
+// in float32, without fused multiply-add, so that every instruction set gives the same bits. Weights may have zero
+// points too: then `sum` is less by weight_zero[c] · Σ a, and initial[c] = −za · Σ w[c] + za · weight_zero[c] · (number
+// of weights of a channel) + bias, and a sum may have 16384 products at most. For float kernels `out = clamp(Σ a · w +
+// bias[c] [+ residual], lower, upper)`; `initial`, `scale`, `weight_zero` and `zero` are not read. All arrays by
+// channel hold `octet_conv_padded_channels` elements (depthwise: one per channel).
 typedef struct {
     octet_output output;
     const int32_t *initial;
@@ -59,8 +59,7 @@ bool octet_epilogue_fits_int32(const octet_epilogue *, size_t channels, size_t d
 // MARK: - GEMM and convolution
 
 // A 2-d convolution over one NHWC image of `in_h × in_w × in_c`, giving `out_h × out_w × out_c`. Padding at the bottom
-// and at the right follows from the sizes; where it is negative, the image is cropped. GEMM is the case in_h = m,
-// everything else of height and width 1.
+// and at the right follows from the sizes. GEMM is the case in_h = m, everything else of height and width 1.
 typedef struct {
     size_t in_h, in_w, in_c;
     size_t out_h, out_w, out_c;
@@ -113,20 +112,21 @@ void octet_conv_run(const octet_gemm_family *, const octet_conv_shape *, size_t 
                     uint8_t input_zero, const void *packed, const octet_epilogue *, void *output, size_t tasks,
                     size_t first, size_t last, void *scratch);
 
-// Transposed convolution: `in` and `out` are those of the transposed convolution, which is what its gradient is to a
-// convolution; pads are what is cut off of the full result. Runs as stride_h · stride_w convolutions, one for each phase
-// of output pixels. Padded channels and scratch are those of octet_conv_transpose_*; arrays `sums` and `initial` hold
-// [phases][padded channels], for each phase has taps of its own.
+// Transposed convolution: input (y, x) adds to the outputs at y · stride_h + ky · dilation_h − pad_top, x likewise. It
+// runs as stride_h · stride_w convolutions, one for each phase of output pixels. Each phase has taps of its own, so the
+// arrays `sums` and `initial` (and only these) hold [phases][octet_conv_padded_channels] elements.
 size_t octet_conv_transpose_phases(const octet_conv_shape *);
 size_t octet_conv_transpose_packed_size(const octet_gemm_family *, const octet_conv_shape *);
-// weights: [in_c, out_c / groups, kernel_h, kernel_w]; reordered: scratch for as many weights.
-void octet_conv_transpose_pack(const octet_gemm_family *, const octet_conv_shape *, const void *weights, void *reordered,
-                               void *packed, int32_t *sums);
+// Weights have no zero points here. weights: [in_c, out_c / groups, kernel_h, kernel_w]; reordered: scratch for as many
+// weights.
+void octet_conv_transpose_pack(const octet_gemm_family *, const octet_conv_shape *, const void *weights,
+                               void *reordered, void *packed, int32_t *sums);
 size_t octet_conv_transpose_scratch_size(const octet_gemm_family *, const octet_conv_shape *);
+// Tasks depend on the number of threads that octet_conv_transpose_run is told as well.
 size_t octet_conv_transpose_tasks(const octet_gemm_family *, const octet_conv_shape *, size_t batch, size_t threads);
 void octet_conv_transpose_run(const octet_gemm_family *, const octet_conv_shape *, size_t batch, const void *input,
                               uint8_t input_zero, const void *packed, const octet_epilogue *, void *output,
-                              size_t tasks, size_t first, size_t last, void *scratch);
+                              size_t threads, size_t first, size_t last, void *scratch);
 
 // c[m, n] = a[m, k] · b (+ c if accumulate). a and b are read through element strides (rows, columns), so that every
 // transposition is a matter of strides; c is row-major with row stride ldc. scratch: octet_sgemm_scratch_size bytes.
@@ -217,6 +217,7 @@ void octet_depthwise_pack_f32(const float *weights, size_t channels, size_t taps
 // groups do not divide, sizes whose products overflow and, for integers, sums that int32 does not hold. Whether windows
 // lie on the image is no question: what lies outside reads as padding.
 const char *octet_conv_refusal(const octet_conv_shape *, size_t batch, bool integers);
+const char *octet_conv_transpose_refusal(const octet_conv_shape *, size_t batch, bool integers);
 const char *octet_window_refusal(const octet_window *, size_t batch);
 
 // MARK: - Dispatch

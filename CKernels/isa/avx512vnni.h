@@ -25,7 +25,7 @@ typedef __m256i byte_vector;
 // clang-format on
 #define TILES(STAMP) TILES_TALL(STAMP, 1) TILES_TALL(STAMP, 2) TILES_WIDE(STAMP, 3) TILES_WIDE(STAMP, 4)
 #define TILE_MR 14
-#define TILE_SHORT_MR 6
+#define TILE_SHORT_MR 8
 #define TILE_PANELS 2
 #define TILE_WIDE_MR 6
 #define TILE_WIDE_PANELS 4
@@ -179,8 +179,8 @@ OCTET_INLINE void int8_pack_store(const int8_packer *p, const int_vector *values
         OCTET_UNROLL
         for (size_t i = first; i < octet_smaller(first + 4, count); i++) {
             const size_t panel = i % panels;
-            _mm_mask_storeu_epi8(p->to + i / panels * p->stride + panel * LANES,
-                                 (__mmask16)(p->whole >> panel * LANES), parts[i - first]);
+            _mm_mask_storeu_epi8(p->to + i / panels * p->stride + panel * LANES, (__mmask16)(p->whole >> panel * LANES),
+                                 parts[i - first]);
         }
     }
 }
