@@ -6,12 +6,14 @@ cd "$root"
 # Building uses OpenBLAS; the package itself builds without (leave the trait out).
 swift_options=(-c release --traits OpenBLAS)
 
-# The system packages that are missing, installed if this machine has apt-get.
+# install_missing_packages [PACKAGE…]: the system packages that are missing (those for building if none are named),
+# installed if this machine has apt-get.
 install_missing_packages() {
   local missing=()
+  if [[ $# -eq 0 ]]; then set -- libopenblas-dev liblapacke-dev zlib1g-dev; fi
   if command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; then
     local package
-    for package in libopenblas-dev liblapacke-dev zlib1g-dev; do
+    for package in "$@"; do
       dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
     done
   fi
