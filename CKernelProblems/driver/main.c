@@ -5,7 +5,7 @@
 //     driver [--isa NAME] --problem TEXT                        one problem
 //     driver --list                                             kinds and their parameters
 //     driver --list-isas                                        instruction sets of this architecture
-//     driver --make-goldens [COUNT]                             writes golden digests, from the scalar kernels
+//     driver [--kind NAME] --make-goldens                       writes golden digests, from the scalar kernels
 //
 // The last line says `N passed, N failed`.
 #include <signal.h>
@@ -117,13 +117,15 @@ static void test_goldens(const char *only, const choice *chosen) {
     }
 }
 
-static void make_goldens(uint64_t count) {
+static void make_goldens(const char *only) {
     size_t kinds;
     const octet_kind *const *all = octet_kinds(&kinds);
     int64_t values[octet_most_parameters];
     char text[octet_most_text];
+    printf("// clang-format off\n");
     for (size_t i = 0; i < kinds; i++) {
-        for (uint64_t seed = 0; seed < count && all[i]->exact; seed++) {
+        if (!all[i]->exact || (only && strcmp(only, all[i]->name) != 0)) continue;
+        for (uint64_t seed = 0; seed < golden_problems; seed++) {
             octet_draw_problem(all[i], 1000 + seed, golden_work, values);
             octet_problem *problem = octet_problem_create(all[i], values);
             octet_problem_prepare(problem, octet_isa_named("scalar"), 1);
@@ -162,6 +164,7 @@ static void list_isas(void) {
 
 int main(int count, char **arguments) {
     const char *only = NULL, *one_isa = NULL, *problem = NULL;
+    bool goldens = false;
     uint64_t quick = 0;
     for (int i = 1; i < count; i++) {
         const char *argument = arguments[i], *value = i + 1 < count ? arguments[i + 1] : NULL;
@@ -174,8 +177,7 @@ int main(int count, char **arguments) {
             list_isas();
             return 0;
         } else if (strcmp(argument, "--make-goldens") == 0) {
-            make_goldens(value ? strtoull(value, NULL, 10) : golden_problems);
-            return 0;
+            goldens = true;
         } else if (value && strcmp(argument, "--isa") == 0) {
             one_isa = arguments[++i];
         } else if (value && strcmp(argument, "--kind") == 0) {
@@ -187,6 +189,10 @@ int main(int count, char **arguments) {
                     argument);
             return 2;
         }
+    }
+    if (goldens) {
+        make_goldens(only);
+        return 0;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     signal(SIGSEGV, crashed);
