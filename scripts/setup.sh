@@ -1,4 +1,4 @@
-# Sourced by quickstart and test: what building needs, on a Debian-like machine or any other.
+# Sourced by quickstart, test, test-isa and test-arm64: what building needs, on a Debian-like machine or any other.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
@@ -6,11 +6,12 @@ cd "$root"
 # Building uses OpenBLAS; the package itself builds without (leave the trait out).
 swift_options=(-c release --traits OpenBLAS)
 
-# install_missing_packages [PACKAGE…]: the system packages that are missing (those for building if none are named),
-# installed if this machine has apt-get.
-install_missing_packages() {
+# The system packages that building needs, as far as they are missing.
+install_missing_packages() { install_packages libopenblas-dev liblapacke-dev zlib1g-dev; }
+
+# install_packages PACKAGE…: those that are missing, if this machine has apt-get.
+install_packages() {
   local missing=()
-  if [[ $# -eq 0 ]]; then set -- libopenblas-dev liblapacke-dev zlib1g-dev; fi
   if command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; then
     local package
     for package in "$@"; do
