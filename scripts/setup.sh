@@ -1,4 +1,4 @@
-# Sourced by quickstart, test, test-isa and test-arm64: what building needs, on a Debian-like machine or any other.
+# Sourced by quickstart, test and test-arm64: what building needs, on a Debian-like machine or any other.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
