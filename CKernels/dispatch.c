@@ -4,12 +4,13 @@
 
 extern const octet_isa octet_isa_scalar;
 #if defined(__x86_64__)
-extern const octet_isa octet_isa_avx512vnni, octet_isa_avx2;
+extern const octet_isa octet_isa_avx512vnni, octet_isa_avxvnni, octet_isa_avx2;
 #endif
 
 static const octet_isa *const all[] = {
 #if defined(__x86_64__)
     &octet_isa_avx512vnni,
+    &octet_isa_avxvnni,
     &octet_isa_avx2,
 #endif
     &octet_isa_scalar,
