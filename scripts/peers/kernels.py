@@ -1,0 +1,181 @@
+"""Compares Octet's kernels with oneDNN, ONNX Runtime and PyTorch, interleaved in one run, row by row (rows.py).
+
+Each engine lives in a process of its own (worker.py) and runs every row in the forms that its users can give it; its fastest
+counts. A pair is one measurement of ours and one of a peer, next to each other; which goes first alternates. A measurement is
+the best of many short samples. A ratio says how many times as fast Octet is (above 1: faster): the median of all pairs, with
+a 90 % interval. `peak` is the loop of multiplies of the same instruction set, measured in the same run.
+
+Fair means here:
+  * GEMM: operands and result row-major, whatever an engine converts is counted; weights are packed beforehand for everybody.
+  * Convolution: every engine in the layout that it passes between layers, NHWC bytes or what its primitive picks.
+  * uint8 results, requantized with a scale per channel, clamped as after a ReLU; convolutions have a bias.
+  * All results are compared with exact integers. An engine whose bytes differ by more than one is marked with the share of them.
+
+It judges nothing: the exit code is 0 whatever the figures are; what the project wants to reach stands beside them.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import sys
+import tempfile
+
+# Exact references are computed here, between the measurements, and leave no threads behind.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+
+from common import ROOT, cpu_features, cpu_kind, cpu_name, summary
+from problem import problem_of, share_of_wrong
+from report import print_row, print_table_end, print_table_start, write_results
+from rows import rows_matching
+from worker import Worker
+
+PEERS = ["onednn", "onnx_runtime", "pytorch"]
+
+
+
+def main():
+    arguments = parse()
+    rows = rows_matching(arguments.rows)
+    if not rows:
+        sys.exit(f"no row matches {arguments.rows}")
+    engines = start_engines(arguments, rows)
+    run = {
+        "cpu": cpu_name(),
+        "kind": cpu_kind(),
+        "isa": engines["octet"].version,
+        "restricted": arguments.isa,
+        "date": datetime.date.today().isoformat(),
+        "pairs": arguments.pairs,
+        "input_zero": arguments.input_zero,
+        "engines": {name: {"title": e.title, "version": e.version} for name, e in engines.items()},
+        "rows": [],
+    }
+    print(f"{run['cpu']} ({run['kind']}); " + ", ".join(f"{e.title} {e.version}" for e in engines.values()))
+    with tempfile.TemporaryDirectory() as folder:
+        for table in dict.fromkeys(row.table for row in rows):
+            for threads in arguments.threads:
+                chosen = [row for row in rows if row.table == table and threads in row.threads]
+                if not chosen:
+                    continue
+                print_table_start(table, threads, run)
+                results = []
+                for row in chosen:
+                    results.append(compare(row, threads, engines, arguments, pathlib.Path(folder)))
+                    print_row(results[-1], run)
+                run["rows"] += results
+                print_table_end(table, threads, run)
+    for engine in engines.values():
+        engine.close()
+    if arguments.json:
+        arguments.json.write_text(json.dumps(run, indent=1, ensure_ascii=False) + "\n")
+    if arguments.output:
+        write_results(run, arguments.output)
+
+
+def parse():
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench-peers kernels", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", default="*", metavar="PATTERN", help="tables or rows: gemm, 'convolution 3×3*', 'gemm;float'")
+    parser.add_argument("--threads", default="1,2", type=lambda text: [int(t) for t in text.split(",")], help="1,2")
+    parser.add_argument("--pairs", type=int, help="interleaved pairs (15; with --quick 5)")
+    parser.add_argument("--isa", help="hold ours and the peers that listen to this instruction set: avx2, …")
+    parser.add_argument("--peers", help="only these, of onednn, onnx_runtime, onnx_runtime_exact, pytorch, openblas")
+    parser.add_argument("--input-zero", type=int, default=0, help="zero point of the activations (%(default)s)")
+    parser.add_argument("--quick", action="store_true", help="few and short measurements, nothing is written")
+    parser.add_argument("--output", type=pathlib.Path, help="folder of the results (a run of all rows: Benchmarks/results)")
+    parser.add_argument("--json", type=pathlib.Path, help="write the figures to this file as well")
+    arguments = parser.parse_args()
+    arguments.pairs = arguments.pairs or (5 if arguments.quick else 15)
+    arguments.seconds = 0.008 if arguments.quick else 0.025
+    if not arguments.quick and arguments.pairs < 9:
+        parser.error("--pairs must be at least 9")
+    if arguments.output is None and arguments.rows == "*" and not arguments.quick:
+        arguments.output = ROOT / "Benchmarks/results"
+    return arguments
+
+
+def start_engines(arguments, rows):
+    """Ours first, then the peers that can run here, held to the instruction set if one is given."""
+    names = arguments.peers.split(",") if arguments.peers else list(PEERS)
+    if not arguments.peers:
+        if any(row.kind == "sgemm" for row in rows):
+            names.append("openblas")
+        if not {"avx512_vnni", "avx_vnni"} & cpu_features():
+            names.append("onnx_runtime_exact")
+        if arguments.isa:
+            # It listens to nobody.
+            names.remove("onnx_runtime")
+    engines = {}
+    for name in ["octet", *names]:
+        engine = Worker(name, arguments.isa, arguments.input_zero)
+        if engine.problem:
+            if name == "octet":
+                sys.exit(engine.problem)
+            print(f"{name} is left out: {engine.problem}", file=sys.stderr)
+        else:
+            engines[name] = engine
+    return engines
+
+
+def compare(row, threads, engines, arguments, folder):
+    """Prepares the row everywhere, checks the results and measures pairs."""
+    expected = problem_of(row, arguments.input_zero).expected()
+    prepared = {}
+    for name, engine in engines.items():
+        path = folder / "result.npy"
+        about = engine.ask(
+            do="prepare", row=f"{row.table} {row.name}", threads=threads, seconds=arguments.seconds / 4, result=str(path)
+        )
+        if about["form"]:
+            about["wrong"] = disagreement(np.load(path), expected)
+            prepared[name] = about
+    measurements = {name: [] for name in prepared}
+    pairs = {name: [] for name in prepared if name != "octet"}
+
+    def measure(name):
+        measurements[name].append(engines[name].ask(do="measure", seconds=arguments.seconds, least=2))
+        return measurements[name][-1]["best"]
+
+    for number in range(arguments.pairs):
+        for peer in pairs:
+            if number % 2 == 0:
+                ours, theirs = measure("octet"), measure(peer)
+            else:
+                theirs, ours = measure(peer), measure("octet")
+            pairs[peer].append(theirs / ours)
+    work = row.multiplies()
+    return {
+        "table": row.table,
+        "name": row.name,
+        "kind": row.kind,
+        "sizes": row.sizes,
+        "threads": threads,
+        "target": row.target,
+        "multiplies": work,
+        "peak": max(m["peak"] for m in measurements["octet"]) / 1e9,
+        "engines": {
+            name: {
+                **about,
+                "speed": work / min(m["best"] for m in measurements[name]) / 1e9,
+                "median": work / float(np.median([m["median"] for m in measurements[name]])) / 1e9,
+                **({"pairs": pairs[name], **summary(pairs[name])} if name in pairs else {}),
+            }
+            for name, about in prepared.items()
+        },
+    }
+
+
+def disagreement(result, expected):
+    """The share of bytes that are off by more than one; for floats, of numbers off by more than rounding."""
+    result = result.reshape(expected.shape)
+    if expected.dtype == np.uint8:
+        return share_of_wrong(result, expected)
+    return float((np.abs(result - expected) > 1e-3 + 1e-4 * np.abs(expected)).mean())
+
+
+main()
