@@ -33,9 +33,6 @@ from report import print_row, print_table_end, print_table_start, write_results
 from rows import rows_matching
 from worker import Worker
 
-PEERS = ["onednn", "onnx_runtime", "pytorch"]
-
-
 
 def main():
     arguments = parse()
@@ -61,12 +58,11 @@ def main():
                 chosen = [row for row in rows if row.table == table and threads in row.threads]
                 if not chosen:
                     continue
-                print_table_start(table, threads, run)
-                results = []
+                present = {name: engines[name] for name in chosen[0].engines() if name in engines}
+                print_table_start(table, threads, present)
                 for row in chosen:
-                    results.append(compare(row, threads, engines, arguments, pathlib.Path(folder)))
-                    print_row(results[-1], run)
-                run["rows"] += results
+                    run["rows"].append(compare(row, threads, present, arguments, pathlib.Path(folder)))
+                    print_row(run["rows"][-1], run)
                 print_table_end(table, threads, run)
     for engine in engines.values():
         engine.close()
@@ -101,17 +97,21 @@ def parse():
 
 def start_engines(arguments, rows):
     """Ours first, then the peers that can run here, held to the instruction set if one is given."""
-    names = arguments.peers.split(",") if arguments.peers else list(PEERS)
-    if not arguments.peers:
-        if any(row.kind == "sgemm" for row in rows):
-            names.append("openblas")
-        if not {"avx512_vnni", "avx_vnni"} & cpu_features():
-            names.append("onnx_runtime_exact")
+    names = list(dict.fromkeys(name for row in rows for name in row.engines()))
+    left_out = set()
+    if arguments.peers:
+        left_out = set(names) - {"octet", *arguments.peers.split(",")}
+    else:
+        if {"avx512_vnni", "avx_vnni"} & cpu_features():
+            # It is exact without being told.
+            left_out.add("onnx_runtime_exact")
         if arguments.isa:
             # It listens to nobody.
-            names.remove("onnx_runtime")
+            left_out |= {"onnx_runtime", "onnx_runtime_exact"}
     engines = {}
-    for name in ["octet", *names]:
+    for name in names:
+        if name in left_out:
+            continue
         engine = Worker(name, arguments.isa, arguments.input_zero)
         if engine.problem:
             if name == "octet":
@@ -131,9 +131,8 @@ def compare(row, threads, engines, arguments, folder):
         about = engine.ask(
             do="prepare", row=f"{row.table} {row.name}", threads=threads, seconds=arguments.seconds / 4, result=str(path)
         )
-        if about["form"]:
-            about["wrong"] = disagreement(np.load(path), expected)
-            prepared[name] = about
+        about["wrong"] = disagreement(np.load(path), expected)
+        prepared[name] = about
     measurements = {name: [] for name in prepared}
     pairs = {name: [] for name in prepared if name != "octet"}
 
@@ -155,7 +154,8 @@ def compare(row, threads, engines, arguments, folder):
         "kind": row.kind,
         "sizes": row.sizes,
         "threads": threads,
-        "target": row.target,
+        "target": row.target if threads in row.target_threads else (None, None, None),
+        "against": row.against,
         "multiplies": work,
         "peak": max(m["peak"] for m in measurements["octet"]) / 1e9,
         "engines": {

@@ -17,8 +17,8 @@ LEFT, WIDTH, TOP = 170, 470, 56
 BAR, GAP = 9, 10
 
 
-def picture(title, results, engines):
-    shown = [name for name in engines if any(name in r["engines"] for r in results)]
+def picture(title, results, titles):
+    """titles: the engines' names for people, in the order of their bars."""
     most = max([r["peak"] for r in results] + [e["speed"] for r in results for e in r["engines"].values()])
     # Work far below the peak (depthwise) is compared with itself: the line would leave the bars no room.
     fastest = max(e["speed"] for r in results for e in r["engines"].values())
@@ -26,19 +26,18 @@ def picture(title, results, engines):
     scale = WIDTH / (most if with_peak else fastest)
     parts, y = [], TOP
     for result in results:
-        middle = y + len(shown) * BAR / 2 + 4
+        middle = y + len(titles) * BAR / 2 + 4
         parts.append(f'<text x="{LEFT - 8}" y="{middle:.0f}" text-anchor="end">{escape(result["name"])}</text>')
-        for i, name in enumerate(shown):
-            if engine := result["engines"].get(name):
-                parts.append(bar(y + i * BAR, engine["speed"], scale, COLORS[name], engine["wrong"]))
-        height = len(shown) * BAR
+        for i, name in enumerate(titles):
+            engine = result["engines"][name]
+            parts.append(bar(y + i * BAR, engine["speed"], scale, COLORS[name], engine["wrong"]))
+        height = len(titles) * BAR
         if with_peak:
             x = LEFT + result["peak"] * scale
             parts.append(f'<line class="peak" x1="{x:.1f}" y1="{y - 2}" x2="{x:.1f}" y2="{y + height + 1}"/>')
         y += height + GAP
     legend = LEFT
-    for name in shown:
-        text = engines[name]["title"]
+    for name, text in titles.items():
         parts.append(f'<rect x="{legend}" y="30" width="10" height="10" fill="{COLORS[name]}"/>')
         parts.append(f'<text x="{legend + 14}" y="39">{escape(text)}</text>')
         legend += 30 + 7 * len(text)

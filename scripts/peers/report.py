@@ -28,8 +28,9 @@ def columns(run):
 
 
 def best_peer(result, column=0):
-    """The peer against which the ratio counts: the fastest, in the column `exact` the one that is right everywhere."""
-    peers = [n for n in result["engines"] if n != "octet" and (column < 2 or n == EXACT)]
+    """The peer against which the ratio counts: the fastest, or the one that the row or the column `exact` names."""
+    only = EXACT if column == 2 else result["against"]
+    peers = [name for name in result["engines"] if name != "octet" and only in (None, name)]
     return min(peers, key=lambda name: result["engines"][name]["ratio"], default=None)
 
 
@@ -91,15 +92,15 @@ def share_of_peak(result):
 # MARK: - Terminal
 
 
-def print_table_start(table, threads, run):
+def print_table_start(table, threads, engines):
     print(f"\n{heading(table, threads)}, GMAC/s")
-    names = [short(engine["title"]) for engine in run["engines"].values()]
+    names = [short(engine.title) for engine in engines.values()]
     print(f"{'':20}{'peak':>7}" + "".join(f"{name:>14}" for name in names) + "   ours / best  90 % interval")
 
 
 def print_row(result, run):
     line = f"{result['name']:20}{result['peak']:7.1f}"
-    line += "".join(f"{speed_text(result['engines'].get(name)):>14}" for name in run["engines"])
+    line += "".join(f"{speed_text(engine):>14}" for engine in result["engines"].values())
     if best := best_peer(result):
         figures = result["engines"][best]
         line += f"{figures['ratio']:14.3f}  {figures['low']:.3f} – {figures['high']:.3f}"
@@ -116,8 +117,6 @@ def heading(table, threads):
 
 
 def speed_text(engine):
-    if engine is None:
-        return "–"
     return f"{engine['speed']:.1f}" + (f" ✗{engine['wrong']:.0%}" if engine["wrong"] else "")
 
 
@@ -137,7 +136,8 @@ def write_results(run, folder):
     for table, threads in dict.fromkeys((r["table"], r["threads"]) for r in run["rows"]):
         results = [r for r in run["rows"] if (r["table"], r["threads"]) == (table, threads)]
         file = f"{name}-{table}-{threads}.svg"
-        (folder / file).write_text(picture(heading(table, threads), results, run["engines"]))
+        titles = {name: run["engines"][name]["title"] for name in results[0]["engines"]}
+        (folder / file).write_text(picture(heading(table, threads), results, titles))
         parts.append(section(table, threads, results, file, run))
     (folder / f"{name}.md").write_text("\n".join(parts))
 
@@ -154,15 +154,15 @@ each figure.{held} GMAC/s: best of the run; *ratio*: ours / the best peer of the
 
 
 def section(table, threads, results, file, run):
-    engines = run["engines"]
+    titles = [short(run["engines"][name]["title"]) for name in results[0]["engines"]]
     lines = [f"## {heading(table, threads)}", "", f"![{heading(table, threads)}]({file})", ""]
     lines += [
-        "| | peak | " + " | ".join(short(e["title"]) for e in engines.values()) + " | ratio | 90 % | wanted |",
-        "| --- |" + " ---: |" * (len(engines) + 3) + " --- |",
+        "| | peak | " + " | ".join(titles) + " | ratio | 90 % | wanted |",
+        "| --- |" + " ---: |" * (len(titles) + 3) + " --- |",
     ]
     for result in results:
         cells = [result["name"], f"{result['peak']:.0f}"]
-        cells += [speed_text(result["engines"].get(name)) for name in engines]
+        cells += map(speed_text, result["engines"].values())
         best = best_peer(result)
         figures = result["engines"][best] if best else None
         cells += [f"{figures['ratio']:.2f}", f"{figures['low']:.2f} – {figures['high']:.2f}"] if best else ["–", "–"]

@@ -84,8 +84,6 @@ class Desk:
         row = self.rows[row]
         self.job = self.peak = None
         forms = self.engine.forms(row, problem_of(row, self.input_zero), threads)
-        if not forms:
-            return {"form": None}
         times = {name: sample(job, seconds, 2)["best"] for name, job in forms.items()}
         form = min(times, key=times.get)
         self.job = forms[form]

@@ -77,8 +77,6 @@ class Engine:
     def forms(self, row, problem, threads):
         if row.kind == "sgemm":
             return {"sgemm": self.sgemm(row, problem)}
-        if row.kind not in ["gemm", "conv"]:
-            return {}
         depthwise = row.kind == "conv" and row.convolution().groups > 1
         return {"depthwise" if depthwise else "conv": self.integer(row, problem, threads, depthwise)}
 

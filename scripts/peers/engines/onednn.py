@@ -74,8 +74,6 @@ class Engine:
     def forms(self, row, problem, threads):
         if row.kind == "sgemm":
             return {"sgemm": FloatJob(self.library, threads, problem)}
-        if row.kind not in ["gemm", "conv"]:
-            return {}
         keep = [aligned(a) for a in [problem.x, problem.weights, problem.bias, problem.multiplier]]
         x, weights, bias, multiplier = map(pointer, keep)
         if row.kind == "gemm":

@@ -55,8 +55,6 @@ class Engine:
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
     def forms(self, row, problem, threads):
-        if row.kind not in ["gemm", "conv"]:
-            return {}
         scales = {
             "x_scale": np.float32(problem.input_scale),
             "x_zero": np.uint8(problem.input_zero),

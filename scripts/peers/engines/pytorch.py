@@ -47,8 +47,6 @@ class Engine:
             a, b = self.torch.from_numpy(problem.a), self.torch.from_numpy(problem.b)
             result = self.torch.empty(a.shape[0], b.shape[1])
             return {"mm": Job(self.torch, lambda: self.torch.mm(a, b, out=result), lambda y: y.numpy().copy())}
-        if row.kind not in ["gemm", "conv"]:
-            return {}
         return {name: self.integer(row, problem, name) for name in ["fbgemm", "onednn"]}
 
     def integer(self, row, problem, engine):
