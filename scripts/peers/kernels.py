@@ -28,7 +28,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 from common import ROOT, cpu_features, cpu_kind, cpu_name, summary
-from problem import problem_of, share_of_wrong
+from problem import problem_of
 from report import print_row, print_table_end, print_table_start, write_results
 from rows import rows_matching
 from worker import Worker
@@ -124,14 +124,15 @@ def start_engines(arguments, rows):
 
 def compare(row, threads, engines, arguments, folder):
     """Prepares the row everywhere, checks the results and measures pairs."""
-    expected = problem_of(row, arguments.input_zero).expected()
+    problem = problem_of(row, arguments.input_zero)
+    expected = problem.expected()
     prepared = {}
     for name, engine in engines.items():
         path = folder / "result.npy"
         about = engine.ask(
             do="prepare", row=f"{row.table} {row.name}", threads=threads, seconds=arguments.seconds / 4, result=str(path)
         )
-        about["wrong"] = disagreement(np.load(path), expected)
+        about["wrong"] = problem.wrong(np.load(path).reshape(expected.shape), expected)
         prepared[name] = about
     measurements = {name: [] for name in prepared}
     pairs = {name: [] for name in prepared if name != "octet"}
@@ -141,13 +142,15 @@ def compare(row, threads, engines, arguments, folder):
         return measurements[name][-1]["best"]
 
     for number in range(arguments.pairs):
+        if not pairs:
+            measure("octet")
         for peer in pairs:
             if number % 2 == 0:
                 ours, theirs = measure("octet"), measure(peer)
             else:
                 theirs, ours = measure(peer), measure("octet")
             pairs[peer].append(theirs / ours)
-    work = row.multiplies()
+    work = row.work()
     return {
         "table": row.table,
         "name": row.name,
@@ -156,26 +159,19 @@ def compare(row, threads, engines, arguments, folder):
         "threads": threads,
         "target": row.target if threads in row.target_threads else (None, None, None),
         "against": row.against,
-        "multiplies": work,
-        "peak": max(m["peak"] for m in measurements["octet"]) / 1e9,
+        "work": work,
+        "unit": row.unit(),
+        "peak": max((m["peak"] / 1e9 for m in measurements["octet"] if "peak" in m), default=None),
         "engines": {
             name: {
                 **about,
-                "speed": work / min(m["best"] for m in measurements[name]) / 1e9,
-                "median": work / float(np.median([m["median"] for m in measurements[name]])) / 1e9,
+                "speed": work / min(m["best"] for m in measurements[name]),
+                "median": work / float(np.median([m["median"] for m in measurements[name]])),
                 **({"pairs": pairs[name], **summary(pairs[name])} if name in pairs else {}),
             }
             for name, about in prepared.items()
         },
     }
-
-
-def disagreement(result, expected):
-    """The share of bytes that are off by more than one; for floats, of numbers off by more than rounding."""
-    result = result.reshape(expected.shape)
-    if expected.dtype == np.uint8:
-        return share_of_wrong(result, expected)
-    return float((np.abs(result - expected) > 1e-3 + 1e-4 * np.abs(expected)).mean())
 
 
 main()

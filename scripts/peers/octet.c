@@ -34,6 +34,7 @@ typedef struct {
     job_head head;
     const octet_gemm_family *family;
     octet_conv_shape shape;
+    size_t batch;
     const void *input;
     uint8_t input_zero;
     void *packed, *output;
@@ -44,8 +45,8 @@ typedef struct {
 
 static void conv_part(void *context, size_t item, size_t worker) {
     conv_job *j = context;
-    octet_conv_run(j->family, &j->shape, 1, j->input, j->input_zero, j->packed, &j->epilogue, j->output, j->tasks,
-                   j->tasks * item / j->head.items, j->tasks * (item + 1) / j->head.items,
+    octet_conv_run(j->family, &j->shape, j->batch, j->input, j->input_zero, j->packed, &j->epilogue, j->output,
+                   j->tasks, j->tasks * item / j->head.items, j->tasks * (item + 1) / j->head.items,
                    j->scratch + worker * j->scratch_size);
 }
 
@@ -63,19 +64,20 @@ static octet_epilogue make_epilogue(size_t channels, size_t padded, const int32_
     return (octet_epilogue){.initial = initial, .scale = scale, .bias = zeros, .lower = 0, .upper = 255};
 }
 
-job_head *bench_conv(const octet_isa *isa, octet_pool *pool, const octet_conv_shape *shape, const uint8_t *input,
-                     uint8_t input_zero, const int8_t *weights, const int32_t *bias, const float *multiplier,
-                     uint8_t *output) {
+job_head *bench_conv(const octet_isa *isa, octet_pool *pool, const octet_conv_shape *shape, size_t batch,
+                     const uint8_t *input, uint8_t input_zero, const int8_t *weights, const int32_t *bias,
+                     const float *multiplier, uint8_t *output) {
     const octet_gemm_family *family = &isa->int8;
     const size_t padded = octet_conv_padded_channels(family, shape), threads = octet_pool_threads(pool);
     conv_job *j = aligned(sizeof *j);
-    *j = (conv_job){.family = family, .shape = *shape, .input = input, .input_zero = input_zero, .output = output};
+    *j = (conv_job){
+        .family = family, .shape = *shape, .batch = batch, .input = input, .input_zero = input_zero, .output = output};
     int32_t *sums = aligned(padded * sizeof *sums);
     j->packed = aligned(octet_conv_packed_size(family, shape));
     octet_conv_pack(family, shape, weights, j->packed, sums);
     j->epilogue = make_epilogue(shape->out_c, padded, sums, input_zero, bias, multiplier);
     free(sums);
-    j->tasks = octet_conv_tasks(family, shape, 1, threads);
+    j->tasks = octet_conv_tasks(family, shape, batch, threads);
     j->scratch_size = (octet_conv_scratch_size(family, shape) + 63) / 64 * 64;
     j->scratch = aligned(threads * j->scratch_size);
     // As the engine does: a few runs of tasks for each thread.
@@ -142,6 +144,28 @@ job_head *bench_sgemm(const octet_isa *isa, size_t m, size_t n, size_t k, const 
     sgemm_job *j = aligned(sizeof *j);
     *j = (sgemm_job){{NULL, 1, sgemm_part}, &isa->float32, m, n, k, a, b, c, NULL};
     j->scratch = aligned(octet_sgemm_scratch_size(j->family, m, n, k));
+    return &j->head;
+}
+
+// MARK: - Layouts
+
+typedef struct {
+    job_head head;
+    const octet_isa *isa;
+    const uint8_t *from;
+    size_t channels, pixels;
+    uint8_t *to;
+} layout_job;
+
+static void layout_part(void *context, size_t item, size_t worker) {
+    (void)item, (void)worker;
+    const layout_job *j = context;
+    j->isa->to_nhwc_u8(j->from, j->channels, j->pixels, j->to);
+}
+
+job_head *bench_layout(const octet_isa *isa, size_t channels, size_t pixels, const uint8_t *from, uint8_t *to) {
+    layout_job *j = aligned(sizeof *j);
+    *j = (layout_job){{NULL, 1, layout_part}, isa, from, channels, pixels, to};
     return &j->head;
 }
 

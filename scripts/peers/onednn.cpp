@@ -68,10 +68,17 @@ memory copied(const memory::desc &desc, const void *data) {
     return m;
 }
 
-// Everything that primitives of all kinds are given in the same way.
+template <typename Desc>
+Job *start(Job *job, const Desc &desc) {
+    job->implementation = desc.impl_info_str();
+    for (const auto &[key, value] : job->arguments) job->list.push_back({key, value.get()});
+    job->run = primitive(desc.get());
+    return job;
+}
+
+// Everything that products of all kinds are given in the same way.
 template <typename Desc>
 Job *finish(Job *job, const Desc &desc, const Operands &o, const memory &input, const memory &weights) {
-    job->implementation = desc.impl_info_str();
     job->destination = memory(desc.dst_desc(), cpu());
     job->arguments = {
         {DNNL_ARG_SRC, job->reordered(input, desc.src_desc())},
@@ -88,9 +95,7 @@ Job *finish(Job *job, const Desc &desc, const Operands &o, const memory &input, 
     }
     if (o.input_zero)
         job->arguments[DNNL_ARG_ATTR_ZERO_POINTS | DNNL_ARG_SRC] = copied({{1}, type::s32, tag::x}, &o.input_zero);
-    for (const auto &[key, value] : job->arguments) job->list.push_back({key, value.get()});
-    job->run = primitive(desc);
-    return job;
+    return start(job, desc);
 }
 
 }  // namespace
@@ -130,15 +135,15 @@ void *onednn_gemm(int form, int threads, int64_t m, int64_t n, int64_t k, const 
     }
 }
 
-// input: [1, size, size, inputs], weights: [outputs, inputs / groups, kernel, kernel]; layouts are the primitive's
+// input: [batch, size, size, inputs], weights: [outputs, inputs / groups, kernel, kernel]; layouts are the primitive's
 // choice.
-void *onednn_conv(int threads, int64_t inputs, int64_t outputs, int64_t size, int64_t kernel, int64_t stride,
-                  int64_t pad, int64_t groups, const void *input, const void *weights, const int32_t *bias,
-                  const float *multiplier, int32_t input_zero) {
+void *onednn_conv(int threads, int64_t batch, int64_t inputs, int64_t outputs, int64_t size, int64_t kernel,
+                  int64_t stride, int64_t pad, int64_t groups, const void *input, const void *weights,
+                  const int32_t *bias, const float *multiplier, int32_t input_zero) {
     auto *job = new Job(threads);
     const Operands o{input, weights, bias, multiplier, outputs, input_zero};
     const int64_t out = (size + 2 * pad - kernel) / stride + 1;
-    const dims from{1, inputs, size, size}, to{1, outputs, out, out};
+    const dims from{batch, inputs, size, size}, to{batch, outputs, out, out};
     const dims filter = groups == 1 ? dims{outputs, inputs, kernel, kernel}
                                     : dims{groups, outputs / groups, inputs / groups, kernel, kernel};
     try {
@@ -152,6 +157,16 @@ void *onednn_conv(int threads, int64_t inputs, int64_t outputs, int64_t size, in
         delete job;
         return nullptr;
     }
+}
+
+// Bytes of an image [channels, size, size] → [size, size, channels].
+void *onednn_layout(int threads, int64_t channels, int64_t size, const void *from) {
+    auto *job = new Job(threads);
+    const dims shape{1, channels, size, size};
+    const memory source = wrap({shape, type::u8, tag::nchw}, from);
+    job->destination = memory({shape, type::u8, tag::nhwc}, cpu());
+    job->arguments = {{DNNL_ARG_FROM, source}, {DNNL_ARG_TO, job->destination}};
+    return start(job, reorder::primitive_desc(source, job->destination));
 }
 
 // Float product of row-major matrices, by oneDNN's own BLAS-like call.

@@ -19,11 +19,11 @@ BAR, GAP = 9, 10
 
 def picture(title, results, titles):
     """titles: the engines' names for people, in the order of their bars."""
-    most = max([r["peak"] for r in results] + [e["speed"] for r in results for e in r["engines"].values()])
-    # Work far below the peak (depthwise) is compared with itself: the line would leave the bars no room.
     fastest = max(e["speed"] for r in results for e in r["engines"].values())
-    with_peak = fastest > most / 4
-    scale = WIDTH / (most if with_peak else fastest)
+    peak = max(r["peak"] or 0 for r in results)
+    # Work far below the peak (depthwise) is compared with itself: the line would leave the bars no room.
+    with_peak = 0 < peak < 4 * fastest
+    scale = WIDTH / (max(peak, fastest) if with_peak else fastest)
     parts, y = [], TOP
     for result in results:
         middle = y + len(titles) * BAR / 2 + 4
@@ -45,7 +45,7 @@ def picture(title, results, titles):
         parts.append(f'<line class="peak" x1="{legend + 4}" y1="28" x2="{legend + 4}" y2="42"/>')
         parts.append(f'<text x="{legend + 12}" y="39">peak</text>')
     size = f'width="{LEFT + WIDTH + 60}" height="{y + 4}"'
-    head = f'<text x="8" y="16" font-weight="bold">{escape(title)}, GMAC/s</text>'
+    head = f'<text x="8" y="16" font-weight="bold">{escape(title)}</text>'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n<style>{STYLE}</style>\n{head}\n' + "\n".join(parts) + "\n</svg>\n"
 
 

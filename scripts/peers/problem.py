@@ -1,68 +1,148 @@
 """The numbers of a row, the same in every process, and what must come out.
 
-Activations are flat over all 256 bytes. Weights are int8 with a scale per channel: bell-shaped (normal, the largest of each
-channel 127) or flat. A result is `clamp(round_half_even(float(sum) · multiplier[c])) + 0`, in 0 … 255: as after a ReLU.
+`problem_of(row)` makes them from the row's name alone. Every problem has a `kind`, which says what an engine has to do, and
+`expected()`, exact; `wrong(result)` is the share of a result that is not right.
 """
 
+import dataclasses
 import functools
 
 import numpy as np
 
 
-class Problem:
+@dataclasses.dataclass(frozen=True)
+class Convolution:
+    """Square images and kernels, `same` padding."""
+
+    inputs: int
+    outputs: int
+    size: int
+    kernel: int = 1
+    stride: int = 1
+    groups: int = 1
+    batch: int = 1
+
+    @property
+    def pad(self):
+        return self.kernel // 2
+
+    @property
+    def out(self):
+        return (self.size + 2 * self.pad - self.kernel) // self.stride + 1
+
+    def multiplies(self):
+        """Multiply-accumulates, the padding's included."""
+        return self.batch * self.out**2 * self.outputs * self.inputs // self.groups * self.kernel**2
+
+
+@dataclasses.dataclass
+class Integer:
+    """uint8 · int8 → uint8: clamp(round_half_even(float(sum) · multiplier[c]), 0, 255), as after a ReLU.
+
+    gemm: sizes (m, n, k), x: [m, k], weights: [n, k]; conv: sizes of a Convolution, x: [batch, size, size, inputs], weights:
+    [outputs, inputs / groups, kernel, kernel], bias: integers in units of the sum.
+    """
+
+    kind: str
+    sizes: tuple
+    x: np.ndarray
+    weights: np.ndarray
+    multiplier: np.ndarray
+    bias: np.ndarray | None = None
+    input_zero: int = 0
+
+    # Only products of scales matter: weight_scale · input_scale / output_scale = multiplier.
     input_scale = 0.02
     output_scale = 0.05
     output_zero = 0
 
-    def __init__(self, row, input_zero):
-        self.row = row
-        self.input_zero = input_zero
-        random = np.random.default_rng(row.seed())
-        if row.kind == "gemm":
-            m, n, k = row.sizes
-            self.x = random.integers(0, 256, (m, k), np.uint8)
-            self.weights = weights(random, (n, k), row.weights)
-        else:
-            c = row.convolution()
-            self.x = random.integers(0, 256, (1, c.size, c.size, c.inputs), np.uint8)
-            self.weights = weights(random, (c.outputs, c.inputs // c.groups, c.kernel, c.kernel), row.weights)
-        # Sums spread over the range of the result, differently in every channel.
-        flat = self.weights.reshape(len(self.weights), -1).astype(np.float32)
-        spread = np.sqrt((flat**2).sum(axis=1)) * 147
-        self.multiplier = (80 / spread * random.uniform(0.5, 1.5, len(flat))).astype(np.float32)
-        self.weight_scale = (self.multiplier * np.float32(self.output_scale / self.input_scale)).astype(np.float32)
-        # Convolutions have a bias, an integer in units of the sum.
-        self.bias = (random.normal(0, 0.3, len(flat)) * spread).astype(np.int32) if row.kind == "conv" else None
+    @property
+    def weight_scale(self):
+        return (self.multiplier * np.float32(self.output_scale / self.input_scale)).astype(np.float32)
+
+    def convolution(self):
+        return Convolution(*self.sizes)
 
     def expected(self):
-        """Exact: every float64 in a sum is an integer below 2⁵³."""
+        # Every float64 in a sum is an integer below 2⁵³.
         x = self.x.astype(np.float64) - self.input_zero
         w = self.weights.astype(np.float64)
-        if self.row.kind == "gemm":
-            sums = x @ w.T
-        else:
-            sums = convolve(x[0], w, self.row.convolution()) + self.bias
+        sums = x @ w.T if self.kind == "gemm" else convolve(x, w, self.convolution())
+        if self.bias is not None:
+            sums += self.bias
         real = sums.astype(np.float32) * self.multiplier
         return np.rint(np.clip(real, 0, 255)).astype(np.uint8)
 
+    @staticmethod
+    def wrong(result, expected):
+        """Bytes that differ by more than one: less is the rounding of a scale that was folded differently."""
+        return float((np.abs(result.astype(np.int32) - expected.astype(np.int32)) > 1).mean())
 
-class FloatProblem:
-    def __init__(self, row):
-        m, n, k = row.sizes
-        random = np.random.default_rng(row.seed())
-        self.a = random.standard_normal((m, k), np.float32)
-        self.b = random.standard_normal((k, n), np.float32)
+
+@dataclasses.dataclass
+class Float:
+    """sgemm: a: [m, k] · b: [k, n], row-major."""
+
+    kind: str
+    sizes: tuple
+    a: np.ndarray
+    b: np.ndarray
 
     def expected(self):
         return self.a.astype(np.float64) @ self.b.astype(np.float64)
 
+    @staticmethod
+    def wrong(result, expected):
+        return float((np.abs(result - expected) > 1e-3 + 1e-4 * np.abs(expected)).mean())
+
+
+@dataclasses.dataclass
+class Layout:
+    """layout: bytes of an image [channels, size, size] → [size, size, channels]."""
+
+    kind: str
+    sizes: tuple
+    x: np.ndarray
+
+    def expected(self):
+        return np.ascontiguousarray(np.moveaxis(self.x, 0, 2))
+
+    @staticmethod
+    def wrong(result, expected):
+        return float((result != expected).mean())
+
 
 @functools.lru_cache(maxsize=1)
 def problem_of(row, input_zero=0):
-    return FloatProblem(row) if row.kind == "sgemm" else Problem(row, input_zero)
+    random = np.random.default_rng(row.seed())
+    if row.kind == "sgemm":
+        m, n, k = row.sizes
+        return Float(row.kind, row.sizes, *(random.standard_normal(s, np.float32) for s in [(m, k), (k, n)]))
+    if row.kind == "layout":
+        channels, size = row.sizes
+        return Layout(row.kind, row.sizes, random.integers(0, 256, (channels, size, size), np.uint8))
+    return random_integers(random, row, input_zero)
 
 
-def weights(random, shape, distribution):
+def random_integers(random, row, input_zero):
+    """Activations flat over all 256 bytes, bell-shaped or flat weights."""
+    if row.kind == "gemm":
+        m, n, k = row.sizes
+        x_shape, w_shape = (m, k), (n, k)
+    else:
+        c = Convolution(*row.sizes)
+        x_shape = (c.batch, c.size, c.size, c.inputs)
+        w_shape = (c.outputs, c.inputs // c.groups, c.kernel, c.kernel)
+    x, w = random.integers(0, 256, x_shape, np.uint8), random_weights(random, w_shape, row.weights)
+    # Sums spread over the range of the result, differently in every channel.
+    spread = np.sqrt((w.reshape(len(w), -1).astype(np.float32) ** 2).sum(axis=1)) * 147
+    multiplier = (80 / spread * random.uniform(0.5, 1.5, len(w))).astype(np.float32)
+    bias = (random.normal(0, 0.3, len(w)) * spread).astype(np.int32) if row.kind == "conv" else None
+    return Integer(row.kind, row.sizes, x, w, multiplier, bias, input_zero)
+
+
+def random_weights(random, shape, distribution):
+    """normal: the largest of each channel is 127."""
     if distribution == "uniform":
         return random.integers(-127, 128, shape, np.int8)
     values = random.standard_normal(shape, np.float32)
@@ -71,17 +151,12 @@ def weights(random, shape, distribution):
 
 
 def convolve(x, w, c):
-    """x: [height, width, inputs], w: [outputs, inputs / groups, kernel, kernel]; tap by tap."""
-    padded = np.pad(x, ((c.pad, c.pad), (c.pad, c.pad), (0, 0)))
-    sums = np.zeros((c.out, c.out, c.outputs))
+    """x: [batch, size, size, inputs], w: [outputs, inputs / groups, kernel, kernel]; tap by tap."""
+    padded = np.pad(x, ((0, 0), (c.pad, c.pad), (c.pad, c.pad), (0, 0)))
+    sums = np.zeros((len(x), c.out, c.out, c.outputs))
     last = (c.out - 1) * c.stride + 1
-    for y in range(c.kernel):
-        for z in range(c.kernel):
-            window = padded[y : y + last : c.stride, z : z + last : c.stride]
-            sums += window * w[:, 0, y, z] if c.groups == c.inputs else window @ w[:, :, y, z].T
-    return sums[None]
-
-
-def share_of_wrong(result, expected):
-    """Of all bytes, those that differ by more than one: less is the rounding of a scale that was folded differently."""
-    return float((np.abs(result.astype(np.int32) - expected.astype(np.int32)) > 1).mean())
+    for i in range(c.kernel):
+        for j in range(c.kernel):
+            window = padded[:, i : i + last : c.stride, j : j + last : c.stride]
+            sums += window * w[:, 0, i, j] if c.groups == c.inputs else window @ w[:, :, i, j].T
+    return sums

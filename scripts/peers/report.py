@@ -11,11 +11,12 @@ EXACT = "onnx_runtime_exact"
 COLUMNS = ["", "fast", "exact"]
 
 TITLES = {
-    "gemm": "GEMM, uint8 × int8 → uint8, bell-shaped weights (M,N,K)",
-    "gemm-uniform": "GEMM, uint8 × int8 → uint8, flat weights (M,N,K)",
-    "convolution": "Convolution, batch 1, uint8 × int8 → uint8",
-    "depthwise": "Depthwise convolution, batch 1, uint8 × int8 → uint8",
-    "float": "GEMM, float32, without a BLAS of others (M,N,K)",
+    "gemm": "GEMM (M,N,K), uint8 × int8 → uint8, bell-shaped weights, GMAC/s",
+    "gemm-uniform": "GEMM (M,N,K), uint8 × int8 → uint8, flat weights, GMAC/s",
+    "convolution": "Convolution, batch 1, uint8 × int8 → uint8, GMAC/s",
+    "depthwise": "Depthwise convolution, batch 1, uint8 × int8 → uint8, GMAC/s",
+    "layout": "Bytes of an image, NCHW → NHWC, GB/s",
+    "float": "GEMM (M,N,K), float32, without a BLAS of others, GMAC/s",
 }
 
 
@@ -53,6 +54,8 @@ def goal_verdicts(table, threads, run):
         for column in columns(run):
             target = goal.target[column]
             results = goal.rows(run["rows"], column)
+            if goal.what == "mean":
+                results = [r for r in results if best_peer(r, column)]
             if (goal.table, goal.threads) == (table, threads) and target and results:
                 yield f"{COLUMNS[column]} {goal_text(goal, target, results, column, run)}".strip()
 
@@ -60,9 +63,6 @@ def goal_verdicts(table, threads, run):
 def goal_text(goal, target, results, column, run):
     count = f"{len(results)} row{'s' if len(results) > 1 else ''}"
     if goal.what == "mean":
-        results = [r for r in results if best_peer(r, column)]
-        if not results:
-            return "no peer"
         pairs = [r["engines"][best_peer(r, column)]["pairs"] for r in results]
         mean = summary([math.exp(sum(map(math.log, ratios)) / len(ratios)) for ratios in zip(*pairs)])
         interval = f"{mean['ratio']:.3f} ({mean['low']:.3f} – {mean['high']:.3f})"
@@ -93,13 +93,13 @@ def share_of_peak(result):
 
 
 def print_table_start(table, threads, engines):
-    print(f"\n{heading(table, threads)}, GMAC/s")
+    print(f"\n{heading(table, threads)}")
     names = [short(engine.title) for engine in engines.values()]
     print(f"{'':20}{'peak':>7}" + "".join(f"{name:>14}" for name in names) + "   ours / best  90 % interval")
 
 
 def print_row(result, run):
-    line = f"{result['name']:20}{result['peak']:7.1f}"
+    line = f"{result['name']:20}{peak_text(result):>7}"
     line += "".join(f"{speed_text(engine):>14}" for engine in result["engines"].values())
     if best := best_peer(result):
         figures = result["engines"][best]
@@ -110,6 +110,10 @@ def print_row(result, run):
 def print_table_end(table, threads, run):
     for text in goal_verdicts(table, threads, run):
         print(text)
+
+
+def peak_text(result):
+    return f"{result['peak']:.1f}" if result["peak"] else "–"
 
 
 def heading(table, threads):
@@ -161,7 +165,7 @@ def section(table, threads, results, file, run):
         "| --- |" + " ---: |" * (len(titles) + 3) + " --- |",
     ]
     for result in results:
-        cells = [result["name"], f"{result['peak']:.0f}"]
+        cells = [result["name"], peak_text(result)]
         cells += map(speed_text, result["engines"].values())
         best = best_peer(result)
         figures = result["engines"][best] if best else None

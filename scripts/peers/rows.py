@@ -6,10 +6,13 @@ row by itself. "Without" is AVX2, where all peers but one saturate.
 
 import dataclasses
 import fnmatch
+import math
+
+from problem import Convolution
 
 
 # Which peers have something for a kind of work, where not all do.
-ENGINES = {"sgemm": ["openblas", "onednn", "pytorch"]}
+ENGINES = {"sgemm": ["openblas", "onednn", "pytorch"], "layout": ["onednn", "onnx_runtime", "pytorch"]}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,38 +34,17 @@ class Row:
     def seed(self):
         return sum(ord(c) * 31**i for i, c in enumerate(self.table + self.name)) % 2**32
 
-    def multiplies(self):
-        """Multiply-accumulates, the padding's included; None where the work is something else."""
-        if self.kind in ["gemm", "sgemm"]:
-            m, n, k = self.sizes
-            return m * n * k
+    def work(self):
+        """What one run does, in the thousand millions that the unit counts."""
         if self.kind == "conv":
-            c = self.convolution()
-            return c.out * c.out * c.outputs * (c.inputs // c.groups) * c.kernel * c.kernel
-        return None
+            return Convolution(*self.sizes).multiplies() / 1e9
+        if self.kind == "layout":
+            channels, size = self.sizes
+            return channels * size * size / 1e9
+        return math.prod(self.sizes) / 1e9
 
-    def convolution(self):
-        return Convolution(*self.sizes)
-
-
-@dataclasses.dataclass(frozen=True)
-class Convolution:
-    """Square images and kernels, `same` padding, batch 1."""
-
-    inputs: int
-    outputs: int
-    size: int
-    kernel: int = 1
-    stride: int = 1
-    groups: int = 1
-
-    @property
-    def pad(self):
-        return self.kernel // 2
-
-    @property
-    def out(self):
-        return (self.size + 2 * self.pad - self.kernel) // self.stride + 1
+    def unit(self):
+        return "GMAC/s" if self.kind in ["gemm", "conv", "sgemm"] else "GB/s"
 
 
 # M, N, K
@@ -102,6 +84,10 @@ DEPTHWISE = {
     "3×3 144 @56": (144, 144, 56, 3, 1, 144),
     "3×3 576 @14": (576, 576, 14, 3, 1, 576),
 }
+
+
+# Channels and size of the image
+LAYOUT = [(3, 224), (64, 56), (256, 14)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,6 +145,7 @@ def rows_all():
     )
     yield from (Row("convolution", n, "conv", s, target=t) for n, (s, t) in CONVOLUTION.items())
     yield from (Row("depthwise", n, "conv", s, target=(2.5, 1.8, None)) for n, s in DEPTHWISE.items())
+    yield from (Row("layout", f"{c} @{size}", "layout", (c, size), (1,)) for c, size in LAYOUT)
     yield Row("float", "1024,1024,1024", "sgemm", (1024, 1024, 1024), (1,), target=(0.9, 0.9, None), against="openblas")
 
 

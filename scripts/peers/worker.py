@@ -83,13 +83,14 @@ class Desk:
     def prepare(self, row, threads, seconds, result):
         row = self.rows[row]
         self.job = self.peak = None
-        forms = self.engine.forms(row, problem_of(row, self.input_zero), threads)
+        problem = problem_of(row, self.input_zero)
+        forms = getattr(self.engine, problem.kind)(problem, threads)
         times = {name: sample(job, seconds, 2)["best"] for name, job in forms.items()}
         form = min(times, key=times.get)
         self.job = forms[form]
         self.job.run(1)
         np.save(result, self.job.output())
-        if hasattr(self.engine, "peak"):
+        if hasattr(self.engine, "peak") and row.unit() == "GMAC/s":
             self.peak, self.multiplies = self.engine.peak(row.kind == "sgemm", threads)
         return {"form": form, "note": getattr(self.job, "note", None), "forms": times}
 

@@ -38,9 +38,10 @@ def load():
             "octet_isa_named": (POINTER, ctypes.c_char_p),
             "octet_pool_create": (POINTER, SIZE),
             "bench_run": (ctypes.c_double, POINTER, SIZE),
-            "bench_conv": (POINTER, POINTER, POINTER, POINTER, POINTER, ctypes.c_uint8, *[POINTER] * 4),
+            "bench_conv": (POINTER, POINTER, POINTER, POINTER, SIZE, POINTER, ctypes.c_uint8, *[POINTER] * 4),
             "bench_depthwise": (POINTER, POINTER, POINTER, POINTER, POINTER, ctypes.c_uint8, *[POINTER] * 4),
             "bench_sgemm": (POINTER, POINTER, SIZE, SIZE, SIZE, POINTER, POINTER, POINTER),
+            "bench_layout": (POINTER, POINTER, SIZE, SIZE, POINTER, POINTER),
             "bench_peak": (POINTER, POINTER, POINTER, ctypes.c_bool, POINTER),
         },
     )
@@ -74,37 +75,42 @@ class Engine:
             self.pools[threads] = self.library.octet_pool_create(threads)
         return self.pools[threads]
 
-    def forms(self, row, problem, threads):
-        if row.kind == "sgemm":
-            return {"sgemm": self.sgemm(row, problem)}
-        depthwise = row.kind == "conv" and row.convolution().groups > 1
-        return {"depthwise" if depthwise else "conv": self.integer(row, problem, threads, depthwise)}
+    def gemm(self, problem, threads):
+        m, n, k = problem.sizes
+        shape = ConvolutionShape(m, 1, k, m, 1, n, 1, 1, 1, 1, 1, 1, 0, 0, 1)
+        return {"conv": self.integer(problem, self.library.bench_conv, threads, [ctypes.byref(shape), 1], (m, n))}
 
-    def integer(self, row, problem, threads, depthwise):
+    def conv(self, problem, threads):
+        c = problem.convolution()
+        across = (c.kernel, c.kernel, c.stride, c.stride, 1, 1, c.pad, c.pad)
+        result = (c.batch, c.out, c.out, c.outputs)
+        if c.groups > 1 and c.groups == c.inputs == c.outputs:
+            window = Window(c.size, c.size, c.inputs, c.out, c.out, *across)
+            make = self.library.bench_depthwise
+            return {"depthwise": self.integer(problem, make, threads, [ctypes.byref(window)], result)}
+        shape = ConvolutionShape(c.size, c.size, c.inputs, c.out, c.out, c.outputs, *across, c.groups)
+        return {"conv": self.integer(problem, self.library.bench_conv, threads, [ctypes.byref(shape), c.batch], result)}
+
+    def integer(self, problem, make, threads, shape, result_shape):
         x, w, bias, multiplier = map(aligned, [problem.x, problem.weights, problem.bias, problem.multiplier])
-        if row.kind == "gemm":
-            m, n, k = row.sizes
-            shape = ConvolutionShape(m, 1, k, m, 1, n, 1, 1, 1, 1, 1, 1, 0, 0, 1)
-            result = empty((m, n), x.dtype)
-        else:
-            c = row.convolution()
-            across = (c.kernel, c.kernel, c.stride, c.stride, 1, 1, c.pad, c.pad)
-            shape = ConvolutionShape(c.size, c.size, c.inputs, c.out, c.out, c.outputs, *across, c.groups)
-            if depthwise:
-                shape = Window(c.size, c.size, c.inputs, c.out, c.out, *across)
-            result = empty((1, c.out, c.out, c.outputs), x.dtype)
-        make = self.library.bench_depthwise if depthwise else self.library.bench_conv
+        result = empty(result_shape, x.dtype)
         handle = make(
-            self.isa, self.pool(threads), ctypes.byref(shape), pointer(x), problem.input_zero, pointer(w),
-            pointer(bias), pointer(multiplier), pointer(result),
+            self.isa, self.pool(threads), *shape, pointer(x), problem.input_zero, pointer(w), pointer(bias),
+            pointer(multiplier), pointer(result),
         )  # fmt: skip
         return Job(self.library, handle, result, [x, w, bias, multiplier])
 
-    def sgemm(self, row, problem):
+    def sgemm(self, problem, threads):
         a, b = aligned(problem.a), aligned(problem.b)
         result = empty((len(a), b.shape[1]), a.dtype)
-        handle = self.library.bench_sgemm(self.isa, *row.sizes, pointer(a), pointer(b), pointer(result))
-        return Job(self.library, handle, result, [a, b])
+        handle = self.library.bench_sgemm(self.isa, *problem.sizes, pointer(a), pointer(b), pointer(result))
+        return {"sgemm": Job(self.library, handle, result, [a, b])}
+
+    def layout(self, problem, threads):
+        channels, size = problem.sizes
+        x, result = aligned(problem.x), empty((size, size, channels), problem.x.dtype)
+        handle = self.library.bench_layout(self.isa, channels, size * size, pointer(x), pointer(result))
+        return {"to_nhwc": Job(self.library, handle, result, [x])}
 
     def peak(self, is_float, threads):
         """The loop of multiplies alone, and how many one run of it does."""

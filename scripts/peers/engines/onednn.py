@@ -60,7 +60,8 @@ class Engine:
             self.library,
             {
                 "onednn_gemm": (POINTER, INT, INT, LONG, LONG, LONG, *[POINTER] * 3, ctypes.c_int32),
-                "onednn_conv": (POINTER, INT, *[LONG] * 7, *[POINTER] * 4, ctypes.c_int32),
+                "onednn_conv": (POINTER, INT, *[LONG] * 8, *[POINTER] * 4, ctypes.c_int32),
+                "onednn_layout": (POINTER, INT, LONG, LONG, POINTER),
                 "onednn_run": (ctypes.c_double, POINTER, INT),
                 "onednn_sgemm": (ctypes.c_double, INT, LONG, LONG, LONG, *[POINTER] * 3, INT),
                 "onednn_output": (None, POINTER, POINTER),
@@ -71,25 +72,28 @@ class Engine:
         )
         self.version = self.library.onednn_version().decode()
 
-    def forms(self, row, problem, threads):
-        if row.kind == "sgemm":
-            return {"sgemm": FloatJob(self.library, threads, problem)}
+    def sgemm(self, problem, threads):
+        return {"sgemm": FloatJob(self.library, threads, problem)}
+
+    def layout(self, problem, threads):
+        channels, size = problem.sizes
+        x = aligned(problem.x)
+        handle = self.library.onednn_layout(threads, channels, size, pointer(x))
+        return {"reorder": Job(self.library, handle, (size, size, channels), [x])}
+
+    def gemm(self, problem, threads):
+        m, n, k = problem.sizes
+        keep = [aligned(a) for a in [problem.x, problem.weights, problem.multiplier]]
+        forms = {}
+        for form, name in enumerate(GEMM_FORMS):
+            handle = self.library.onednn_gemm(form, threads, m, n, k, *map(pointer, keep), problem.input_zero)
+            if handle:
+                forms[name] = Job(self.library, handle, (m, n), keep)
+        return forms
+
+    def conv(self, problem, threads):
+        c = problem.convolution()
         keep = [aligned(a) for a in [problem.x, problem.weights, problem.bias, problem.multiplier]]
-        x, weights, bias, multiplier = map(pointer, keep)
-        if row.kind == "gemm":
-            m, n, k = row.sizes
-            made = {
-                name: self.library.onednn_gemm(form, threads, m, n, k, x, weights, multiplier, problem.input_zero)
-                for form, name in enumerate(GEMM_FORMS)
-            }
-            shape = (m, n)
-        else:
-            c = row.convolution()
-            made = {
-                "convolution": self.library.onednn_conv(
-                    threads, c.inputs, c.outputs, c.size, c.kernel, c.stride, c.pad, c.groups, x, weights, bias,
-                    multiplier, problem.input_zero,
-                )
-            }  # fmt: skip
-            shape = (1, c.out, c.out, c.outputs)
-        return {name: Job(self.library, handle, shape, keep) for name, handle in made.items() if handle}
+        sizes = (c.batch, c.inputs, c.outputs, c.size, c.kernel, c.stride, c.pad, c.groups)
+        handle = self.library.onednn_conv(threads, *sizes, *map(pointer, keep), problem.input_zero)
+        return {"convolution": Job(self.library, handle, (c.batch, c.out, c.out, c.outputs), keep)}

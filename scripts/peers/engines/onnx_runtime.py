@@ -8,6 +8,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 MICROSOFT = "com.microsoft"
+X, Y = ["x", "x_scale", "x_zero"], ["y_scale", "y_zero"]
 
 
 class Job:
@@ -54,8 +55,43 @@ class Engine:
             options.add_session_config_entry(key, value)
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
-    def forms(self, row, problem, threads):
-        scales = {
+    def job(self, node, operands, x, y_shape, threads, finish=lambda y: y):
+        return Job(self.session(node, operands, list(x.shape), list(y_shape), threads), x, y_shape, finish)
+
+    def layout(self, problem, threads):
+        channels, size = problem.sizes
+        node = helper.make_node("Transpose", ["x"], ["y"], perm=[0, 2, 3, 1])
+        return {"Transpose": self.job(node, {}, problem.x[None], [1, size, size, channels], threads)}
+
+    def gemm(self, problem, threads):
+        m, n, _ = problem.sizes
+        operands = {"w": np.ascontiguousarray(problem.weights.T), **self.scales(problem)}
+        tail = ["w_scale", "w_zero"]
+        qgemm = helper.make_node("QGemm", [*X, "w", *tail, "bias", *Y], ["y"], domain=MICROSOFT)
+        if problem.bias is not None:
+            return {"QGemm": self.job(qgemm, {**operands, "bias": problem.bias}, problem.x, [m, n], threads)}
+        qgemm.input[6] = ""
+        product = helper.make_node("QLinearMatMul", [*X, "w", *tail, *Y], ["y"])
+        forms = {"QLinearMatMul": product, "QGemm": qgemm}
+        return {name: self.job(node, operands, problem.x, [m, n], threads) for name, node in forms.items()}
+
+    def conv(self, problem, threads):
+        c = problem.convolution()
+        names = [*X, "w", "w_scale", "w_zero", *Y, "bias"]
+        across = {"kernel_shape": [c.kernel] * 2, "strides": [c.stride] * 2, "pads": [c.pad] * 4, "group": c.groups}
+        operands = {"w": problem.weights, "bias": problem.bias, **self.scales(problem)}
+        plain = helper.make_node("QLinearConv", names, ["y"], **across)
+        last = helper.make_node("QLinearConv", names, ["y"], domain=MICROSOFT, channels_last=1, **across)
+        nhwc, nchw = (c.batch, c.out, c.out, c.outputs), (c.batch, c.outputs, c.out, c.out)
+        x_nchw = np.ascontiguousarray(np.moveaxis(problem.x, 3, 1))
+        return {
+            "QLinearConv NHWC": self.job(last, operands, problem.x, nhwc, threads),
+            "QLinearConv": self.job(plain, operands, x_nchw, nchw, threads, lambda y: np.moveaxis(y, 1, 3)),
+        }
+
+    @staticmethod
+    def scales(problem):
+        return {
             "x_scale": np.float32(problem.input_scale),
             "x_zero": np.uint8(problem.input_zero),
             "w_scale": problem.weight_scale,
@@ -63,46 +99,3 @@ class Engine:
             "y_scale": np.float32(problem.output_scale),
             "y_zero": np.uint8(problem.output_zero),
         }
-        return self.gemm(row, problem, scales, threads) if row.kind == "gemm" else self.conv(row, problem, scales, threads)
-
-    def gemm(self, row, problem, scales, threads):
-        m, n, _ = row.sizes
-        operands = {"w": np.ascontiguousarray(problem.weights.T), **scales}
-        tail = ["w_scale", "w_zero"]
-        product = helper.make_node(
-            "QLinearMatMul", ["x", "x_scale", "x_zero", "w", *tail, "y_scale", "y_zero"], ["y"]
-        )
-        qgemm = helper.make_node(
-            "QGemm", ["x", "x_scale", "x_zero", "w", *tail, "", "y_scale", "y_zero"], ["y"], domain=MICROSOFT
-        )
-        return {
-            name: Job(
-                self.session(node, operands, list(problem.x.shape), [m, n], threads), problem.x, [m, n], lambda y: y
-            )
-            for name, node in {"QLinearMatMul": product, "QGemm": qgemm}.items()
-        }
-
-    def conv(self, row, problem, scales, threads):
-        c = row.convolution()
-        names = ["x", "x_scale", "x_zero", "w", "w_scale", "w_zero", "y_scale", "y_zero", "bias"]
-        attributes = {
-            "kernel_shape": [c.kernel] * 2,
-            "strides": [c.stride] * 2,
-            "pads": [c.pad] * 4,
-            "group": c.groups,
-        }
-        operands = {"w": problem.weights, "bias": problem.bias, **scales}
-        first_nchw, first_shape = np.moveaxis(problem.x, 3, 1), [1, c.outputs, c.out, c.out]
-        last_shape = [1, c.out, c.out, c.outputs]
-        plain = helper.make_node("QLinearConv", names, ["y"], **attributes)
-        last = helper.make_node("QLinearConv", names, ["y"], domain=MICROSOFT, channels_last=1, **attributes)
-        return {
-            "QLinearConv NHWC": Job(
-                self.session(last, operands, list(problem.x.shape), last_shape, threads),
-                problem.x, last_shape, lambda y: y,
-            ),
-            "QLinearConv": Job(
-                self.session(plain, operands, list(first_nchw.shape), first_shape, threads),
-                first_nchw, first_shape, lambda y: np.moveaxis(y, 1, 3),
-            ),
-        }  # fmt: skip

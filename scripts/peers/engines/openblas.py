@@ -45,6 +45,6 @@ class Engine:
         self.library.openblas_get_config.restype = ctypes.c_char_p
         self.version = self.library.openblas_get_config().decode().split()[1]
 
-    def forms(self, row, problem, threads):
+    def sgemm(self, problem, threads):
         self.library.openblas_set_num_threads(threads)
         return {"cblas_sgemm": Job(self.library, problem)}

@@ -6,13 +6,15 @@ import warnings
 
 import numpy as np
 
-# The names that FBGEMM and ATen give the instruction sets.
+# "x86" chooses between these two.
+ENGINES = ["fbgemm", "onednn"]
+# The names that FBGEMM gives the instruction sets.
 FBGEMM_ISA = {"avx2": "AVX2", "avx512vnni": "AVX512_E1"}
 
 
 class Job:
-    def __init__(self, torch, call, finish):
-        self.torch, self.call, self.finish = torch, call, finish
+    def __init__(self, call, finish):
+        self.call, self.finish = call, finish
 
     def run(self, count):
         call = self.call
@@ -41,36 +43,57 @@ class Engine:
         self.torch = torch
         self.version = torch.__version__.split("+")[0]
 
-    def forms(self, row, problem, threads):
-        self.torch.set_num_threads(threads)
-        if row.kind == "sgemm":
-            a, b = self.torch.from_numpy(problem.a), self.torch.from_numpy(problem.b)
-            result = self.torch.empty(a.shape[0], b.shape[1])
-            return {"mm": Job(self.torch, lambda: self.torch.mm(a, b, out=result), lambda y: y.numpy().copy())}
-        return {name: self.integer(row, problem, name) for name in ["fbgemm", "onednn"]}
+    def sgemm(self, problem, threads):
+        torch = self.torch
+        torch.set_num_threads(threads)
+        a, b = torch.from_numpy(problem.a), torch.from_numpy(problem.b)
+        result = torch.empty(a.shape[0], b.shape[1])
+        return {"mm": Job(lambda: torch.mm(a, b, out=result), lambda y: y.numpy().copy())}
 
-    def integer(self, row, problem, engine):
-        torch, q = self.torch, self.torch.ops.quantized
+    def layout(self, problem, threads):
+        torch = self.torch
+        torch.set_num_threads(threads)
+        x = torch.from_numpy(problem.x)[None]
+        return {
+            "contiguous": Job(
+                lambda: x.contiguous(memory_format=torch.channels_last), lambda y: y[0].permute(1, 2, 0).numpy().copy()
+            )
+        }
+
+    def gemm(self, problem, threads):
+        return {engine: self.linear(problem, *self.quantized(problem, engine, threads)) for engine in ENGINES}
+
+    def conv(self, problem, threads):
+        return {engine: self.conv2d(problem, *self.quantized(problem, engine, threads)) for engine in ENGINES}
+
+    def quantized(self, problem, engine, threads):
+        """x, weights and bias as PyTorch has them, its settings made."""
+        torch = self.torch
+        torch.set_num_threads(threads)
         torch.backends.quantized.engine = engine
-        weights = torch._make_per_channel_quantized_tensor(
-            torch.from_numpy(problem.weights),
-            torch.from_numpy(problem.weight_scale.astype(np.float64)),
-            torch.zeros(len(problem.weight_scale), dtype=torch.int64),
-            0,
-        )
+        scales = torch.from_numpy(problem.weight_scale.astype(np.float64))
+        zeros = torch.zeros(len(scales), dtype=torch.int64)
+        weights = torch._make_per_channel_quantized_tensor(torch.from_numpy(problem.weights), scales, zeros, 0)
         x = torch.from_numpy(problem.x)
-        scale, zero = problem.output_scale, problem.output_zero
-        if row.kind == "gemm":
-            x = torch._make_per_tensor_quantized_tensor(x, problem.input_scale, problem.input_zero)
-            packed = q.linear_prepack(weights, None)
-            return Job(torch, lambda: q.linear_relu(x, packed, scale, zero), lambda y: y.int_repr().numpy().copy())
-        c = row.convolution()
-        x = torch._make_per_tensor_quantized_tensor(x.permute(0, 3, 1, 2), problem.input_scale, problem.input_zero)
-        x = x.contiguous(memory_format=torch.channels_last)
-        bias = torch.from_numpy(problem.bias * problem.weight_scale * np.float32(problem.input_scale))
-        packed = q.conv2d_prepack(weights, bias.float(), [c.stride] * 2, [c.pad] * 2, [1, 1], c.groups)
+        if x.dim() == 4:
+            x = x.permute(0, 3, 1, 2)
+        x = torch._make_per_tensor_quantized_tensor(x, problem.input_scale, problem.input_zero)
+        if problem.bias is None:
+            return x, weights, None
+        bias = problem.bias * problem.weight_scale * np.float32(problem.input_scale)
+        return x, weights, torch.from_numpy(bias.astype(np.float32))
+
+    def linear(self, problem, x, weights, bias):
+        q, scale, zero = self.torch.ops.quantized, problem.output_scale, problem.output_zero
+        packed = q.linear_prepack(weights, bias)
+        return Job(lambda: q.linear_relu(x, packed, scale, zero), lambda y: y.int_repr().numpy().copy())
+
+    def conv2d(self, problem, x, weights, bias):
+        q, scale, zero = self.torch.ops.quantized, problem.output_scale, problem.output_zero
+        c = problem.convolution()
+        x = x.contiguous(memory_format=self.torch.channels_last)
+        packed = q.conv2d_prepack(weights, bias, [c.stride] * 2, [c.pad] * 2, [1, 1], c.groups)
         return Job(
-            torch,
             lambda: q.conv2d_relu(x, packed, scale, zero),
             lambda y: y.int_repr().permute(0, 2, 3, 1).contiguous().numpy(),
         )
