@@ -73,6 +73,16 @@ class Integer:
         real = sums.astype(np.float32) * self.multiplier
         return np.rint(np.clip(real, 0, 255)).astype(np.uint8)
 
+    def save(self, path):
+        np.savez(path, **{key: value for key, value in vars(self).items() if value is not None})
+
+    @staticmethod
+    def load(path):
+        with np.load(path) as file:
+            fields = {key: value if value.ndim else value[()] for key, value in file.items()}
+        fields["sizes"] = tuple(map(int, fields["sizes"]))
+        return Integer(**{**fields, "kind": str(fields["kind"]), "input_zero": int(fields["input_zero"])})
+
     @staticmethod
     def wrong(result, expected):
         """Bytes that differ by more than one: less is the rounding of a scale that was folded differently."""

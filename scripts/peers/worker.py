@@ -16,7 +16,7 @@ import time
 
 import numpy as np
 
-from problem import problem_of
+from problem import Integer, problem_of
 from rows import rows_all
 
 # A sample is so many runs that the clock and the call do not show.
@@ -93,6 +93,14 @@ class Desk:
         if hasattr(self.engine, "peak") and row.unit() == "GMAC/s":
             self.peak, self.multiplies = self.engine.peak(row.kind == "sgemm", threads)
         return {"form": form, "note": getattr(self.job, "note", None), "forms": times}
+
+    def solve(self, problem, result):
+        """The result of one problem from a file, in the engine's first form."""
+        problem = Integer.load(problem)
+        job = next(iter(getattr(self.engine, problem.kind)(problem, 1).values()))
+        job.run(1)
+        np.save(result, job.output())
+        return {}
 
     def measure(self, seconds, least):
         answer = sample(self.job, seconds, least)
