@@ -19,6 +19,7 @@ import datetime
 import json
 import os
 import pathlib
+import statistics
 import sys
 import tempfile
 
@@ -32,6 +33,9 @@ from problem import problem_of
 from report import print_row, print_table_end, print_table_start, write_results
 from rows import rows_matching
 from worker import Worker
+
+# Ours first: the order of the columns.
+ENGINES = ["octet", "onednn", "onnx_runtime", "onnx_runtime_exact", "pytorch", "openblas"]
 
 
 def main():
@@ -58,11 +62,12 @@ def main():
                 chosen = [row for row in rows if row.table == table and threads in row.threads]
                 if not chosen:
                     continue
-                present = {name: engines[name] for name in chosen[0].engines() if name in engines}
-                print_table_start(table, threads, present)
+                columns = [name for name in engines if any(name in row.engines() for row in chosen)]
+                print_table_start(table, threads, columns, run)
                 for row in chosen:
+                    present = {name: engines[name] for name in columns if name in row.engines()}
                     run["rows"].append(compare(row, threads, present, arguments, pathlib.Path(folder)))
-                    print_row(run["rows"][-1], run)
+                    print_row(run["rows"][-1], columns, run)
                 print_table_end(table, threads, run)
     for engine in engines.values():
         engine.close()
@@ -97,17 +102,14 @@ def parse():
 
 def start_engines(arguments, rows):
     """Ours first, then the peers that can run here, held to the instruction set if one is given."""
-    names = list(dict.fromkeys(name for row in rows for name in row.engines()))
+    wanted = {name for row in rows for name in row.engines()}
+    names = [name for name in ENGINES if name in wanted]
     left_out = set()
     if arguments.peers:
         left_out = set(names) - {"octet", *arguments.peers.split(",")}
-    else:
-        if {"avx512_vnni", "avx_vnni"} & cpu_features():
-            # It is exact without being told.
-            left_out.add("onnx_runtime_exact")
-        if arguments.isa:
-            # It listens to nobody.
-            left_out |= {"onnx_runtime", "onnx_runtime_exact"}
+    elif {"avx512_vnni", "avx_vnni"} & cpu_features():
+        # ONNX Runtime is exact here without being told, and cannot be held to anything less.
+        left_out = {"onnx_runtime_exact", *(["onnx_runtime"] if arguments.isa else [])}
     engines = {}
     for name in names:
         if name in left_out:
@@ -123,55 +125,57 @@ def start_engines(arguments, rows):
 
 
 def compare(row, threads, engines, arguments, folder):
-    """Prepares the row everywhere, checks the results and measures pairs."""
-    problem = problem_of(row, arguments.input_zero)
-    expected = problem.expected()
-    prepared = {}
-    for name, engine in engines.items():
-        path = folder / "result.npy"
-        about = engine.ask(
-            do="prepare", row=f"{row.table} {row.name}", threads=threads, seconds=arguments.seconds / 4, result=str(path)
-        )
-        about["wrong"] = problem.wrong(np.load(path).reshape(expected.shape), expected)
-        prepared[name] = about
-    measurements = {name: [] for name in prepared}
-    pairs = {name: [] for name in prepared if name != "octet"}
+    """Prepares the row everywhere, checks the results, measures pairs."""
+    prepared = prepare(row, threads, engines, arguments, folder)
+    samples = {name: [] for name in engines}
 
     def measure(name):
-        measurements[name].append(engines[name].ask(do="measure", seconds=arguments.seconds, least=2))
-        return measurements[name][-1]["best"]
+        samples[name].append(engines[name].ask(do="measure", seconds=arguments.seconds, least=2))
+        return samples[name][-1]["best"]
 
+    pairs = {name: [] for name in engines if name != "octet"}
     for number in range(arguments.pairs):
-        if not pairs:
-            measure("octet")
-        for peer in pairs:
+        for peer, ratios in pairs.items():
             if number % 2 == 0:
                 ours, theirs = measure("octet"), measure(peer)
             else:
                 theirs, ours = measure(peer), measure("octet")
-            pairs[peer].append(theirs / ours)
-    work = row.work()
+            ratios.append(theirs / ours)
+        if not pairs:
+            measure("octet")
+
+    def figure(seconds):
+        return seconds * 1e9 if row.unit() == "ns" else row.work() / seconds
+
+    for name, about in prepared.items():
+        about["speed"] = figure(min(sample["best"] for sample in samples[name]))
+        about["median"] = figure(statistics.median(sample["median"] for sample in samples[name]))
+        if name in pairs:
+            about |= {"pairs": pairs[name], **summary(pairs[name])}
     return {
         "table": row.table,
         "name": row.name,
-        "kind": row.kind,
         "sizes": row.sizes,
         "threads": threads,
         "target": row.target if threads in row.target_threads else (None, None, None),
         "against": row.against,
-        "work": work,
         "unit": row.unit(),
-        "peak": max((m["peak"] / 1e9 for m in measurements["octet"] if "peak" in m), default=None),
-        "engines": {
-            name: {
-                **about,
-                "speed": work / min(m["best"] for m in measurements[name]),
-                "median": work / float(np.median([m["median"] for m in measurements[name]])),
-                **({"pairs": pairs[name], **summary(pairs[name])} if name in pairs else {}),
-            }
-            for name, about in prepared.items()
-        },
+        "peak": max((sample["peak"] / 1e9 for sample in samples["octet"] if "peak" in sample), default=None),
+        "engines": prepared,
     }
+
+
+def prepare(row, threads, engines, arguments, folder):
+    """What every engine says of its fastest form, and the share of its result that is wrong."""
+    problem = problem_of(row, arguments.input_zero)
+    expected = problem.expected()
+    result = folder / "result.npy"
+    prepared = {}
+    for name, engine in engines.items():
+        question = {"row": f"{row.table} {row.name}", "threads": threads, "seconds": arguments.seconds / 4}
+        prepared[name] = engine.ask(do="prepare", **question, result=str(result))
+        prepared[name]["wrong"] = problem.wrong(np.load(result).reshape(expected.shape), expected)
+    return prepared
 
 
 main()

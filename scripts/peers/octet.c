@@ -1,7 +1,9 @@
 // What the comparison calls of Octet: problems that are packed once and run many times, on a pool of threads, timed
 // here so that no interpreter is in the figures.
 #define _POSIX_C_SOURCE 200809L
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "octet_kernels.h"
@@ -166,6 +168,97 @@ static void layout_part(void *context, size_t item, size_t worker) {
 job_head *bench_layout(const octet_isa *isa, size_t channels, size_t pixels, const uint8_t *from, uint8_t *to) {
     layout_job *j = aligned(sizeof *j);
     *j = (layout_job){{NULL, 1, layout_part}, isa, from, channels, pixels, to};
+    return &j->head;
+}
+
+// MARK: - Observers and quantization
+
+typedef struct {
+    job_head head;
+    const octet_isa *isa;
+    octet_channels shape;
+    size_t count, bins;
+    const float *x, *scale;
+    const int32_t *zero;
+    int32_t low, high;
+    void *out;
+    uint8_t *mask;
+} reals_job;
+
+// Smallest and largest value of each channel, in turn.
+static void min_max_part(void *context, size_t item, size_t worker) {
+    (void)item, (void)worker;
+    const reals_job *j = context;
+    enum { most = 64 };
+    float low[most], high[most], *out = j->out;
+    size_t infinities = 0, nans = 0;
+    for (size_t c = 0; c < j->shape.channels; c++) low[c] = INFINITY, high[c] = -INFINITY;
+    if (j->shape.channels == 1) {
+        j->isa->min_max(j->x, j->count, low, high, &infinities, &nans);
+    } else {
+        j->isa->min_max_channels(&j->shape, j->x, low, high, &infinities, &nans);
+    }
+    for (size_t c = 0; c < j->shape.channels; c++) out[2 * c] = low[c], out[2 * c + 1] = high[c];
+}
+
+static void histogram_part(void *context, size_t item, size_t worker) {
+    (void)item, (void)worker;
+    const reals_job *j = context;
+    float low = INFINITY, high = -INFINITY;
+    size_t infinities = 0, nans = 0;
+    j->isa->min_max(j->x, j->count, &low, &high, &infinities, &nans);
+    memset(j->out, 0, j->bins * sizeof(float));
+    j->isa->histogram(j->x, j->count, low, high, j->out, j->bins);
+}
+
+static void quantize_part(void *context, size_t item, size_t worker) {
+    (void)item, (void)worker;
+    const reals_job *j = context;
+    if (j->shape.channels == 1) {
+        const int32_t zero = *j->zero;
+        j->isa->quantize(j->x, j->count, *j->scale, zero, (float)(j->low - zero), (float)(j->high - zero), j->out);
+    } else {
+        j->isa->quantize_channels(&j->shape, j->x, j->scale, j->zero, j->low, j->high, j->out);
+    }
+}
+
+static void fake_quantize_part(void *context, size_t item, size_t worker) {
+    (void)item, (void)worker;
+    const reals_job *j = context;
+    j->isa->fake_quantize(j->x, j->count, *j->scale, *j->zero, j->low, j->high, j->out, j->mask);
+}
+
+// What reading costs.
+static void read_part(void *context, size_t item, size_t worker) {
+    (void)item, (void)worker;
+    typedef uint64_t words __attribute__((vector_size(64)));
+    const reals_job *j = context;
+    const words *from = (const words *)j->x;
+    words sums[4] = {0};
+    for (size_t i = 0; i + 4 <= j->count / 16; i += 4)
+        for (size_t v = 0; v < 4; v++) sums[v] ^= from[i + v];
+    *(words *)j->out = sums[0] ^ sums[1] ^ sums[2] ^ sums[3];
+}
+
+// x: [channels, count / channels]; kind: what to do with it.
+job_head *bench_reals(const octet_isa *isa, const char *kind, size_t channels, size_t count, size_t bins,
+                      const float *x, const float *scale, const int32_t *zero, int32_t low, int32_t high, void *out,
+                      uint8_t *mask) {
+    static const struct {
+        const char *kind;
+        void (*part)(void *, size_t, size_t);
+    } parts[] = {{"min_max", min_max_part},
+                 {"histogram", histogram_part},
+                 {"quantize", quantize_part},
+                 {"fake_quantize", fake_quantize_part},
+                 {"fake_quantize_mask", fake_quantize_part},
+                 {"read", read_part}};
+    reals_job *j = aligned(sizeof *j);
+    *j = (reals_job){.isa = isa, .shape = {1, channels, count / channels}, .count = count, .bins = bins};
+    j->x = x, j->scale = scale, j->zero = zero, j->low = low, j->high = high, j->out = out, j->mask = mask;
+    j->head.items = 1;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (strcmp(parts[i].kind, kind) == 0) j->head.part = parts[i].part;
     return &j->head;
 }
 

@@ -11,10 +11,11 @@ COLORS = {
     "openblas": "#868e96",
 }
 # Text and lines follow the reader's theme.
-STYLE = """text{font:12px system-ui,sans-serif;fill:#212529}.small{font-size:10px}.peak{stroke:#212529;stroke-dasharray:4 3}
-@media(prefers-color-scheme:dark){text{fill:#e9ecef}.peak{stroke:#e9ecef}}"""
+STYLE = """text{font:12px system-ui,sans-serif;fill:#212529}.peak{stroke:#212529;stroke-dasharray:4 3}
+@media(prefers-color-scheme:dark){text{fill:#e9ecef}.peak{stroke:#e9ecef}}
+text.figure{font-size:9px}text.inside{fill:#fff;text-anchor:end}"""
 LEFT, WIDTH, TOP = 170, 470, 56
-BAR, GAP = 9, 10
+BAR, GAP = 11, 10
 
 
 def picture(title, results, titles):
@@ -29,8 +30,8 @@ def picture(title, results, titles):
         middle = y + len(titles) * BAR / 2 + 4
         parts.append(f'<text x="{LEFT - 8}" y="{middle:.0f}" text-anchor="end">{escape(result["name"])}</text>')
         for i, name in enumerate(titles):
-            engine = result["engines"][name]
-            parts.append(bar(y + i * BAR, engine["speed"], scale, COLORS[name], engine["wrong"]))
+            if engine := result["engines"].get(name):
+                parts.append(bar(y + i * BAR, engine["speed"], scale, COLORS[name], engine["wrong"]))
         height = len(titles) * BAR
         if with_peak:
             x = LEFT + result["peak"] * scale
@@ -50,9 +51,15 @@ def picture(title, results, titles):
 
 
 def bar(y, speed, scale, color, wrong):
+    """Its figure stands inside where there is room; wrong results are drawn pale."""
     width = speed * scale
-    # Wrong results are drawn pale.
-    pale = ' fill-opacity="0.4"' if wrong else ""
-    note = f" ✗ {wrong:.0%} wrong" if wrong else ""
+    text = figure_text(speed) + (f" ✗ {max(wrong, 0.01):.0%} wrong" if wrong else "")
+    inside = width > 90 if wrong else width > 30
+    look, x = ("figure inside", LEFT + width - 3) if inside else ("figure", LEFT + width + 3)
+    pale = ' fill-opacity="0.6"' if wrong else ""
     rectangle = f'<rect x="{LEFT}" y="{y}" width="{width:.1f}" height="{BAR - 1}" fill="{color}"{pale}/>'
-    return f'{rectangle}<text class="small" x="{LEFT + width + 4:.1f}" y="{y + BAR - 1}">{speed:.0f}{note}</text>'
+    return f'{rectangle}<text class="{look}" x="{x:.1f}" y="{y + BAR - 3}">{text}</text>'
+
+
+def figure_text(speed):
+    return f"{speed:.0f}" if speed >= 20 else f"{speed:.1f}"

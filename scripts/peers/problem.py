@@ -122,6 +122,58 @@ class Layout:
         return float((result != expected).mean())
 
 
+@dataclasses.dataclass
+class Reals:
+    """What observers and quantizers do to x, [channels, count] float32; an axis of one channel: to the whole of it.
+
+    min_max: [smallest, largest] of each channel; histogram: counts in `bins` equal bins from the smallest to the largest;
+    quantize: bytes; fake_quantize: the real numbers that these bytes stand for, and with a mask where x was in range.
+    """
+
+    kind: str
+    sizes: tuple
+    x: np.ndarray
+
+    bins = 2048
+    zero, low, high = 128, 0, 255
+
+    @property
+    def by_channel(self):
+        return len(self.x) > 1
+
+    @property
+    def scale(self):
+        """One for each channel."""
+        return (np.abs(self.x).max(axis=1) / 100).astype(np.float32)
+
+    def expected(self):
+        match self.kind:
+            case "min_max":
+                return np.stack([self.x.min(axis=1), self.x.max(axis=1)], axis=1)
+            case "histogram":
+                low, high = self.x.min(), self.x.max()
+                places = ((self.x - low) * np.float32(self.bins) / (high - low)).astype(np.int64)
+                return np.bincount(np.minimum(places, self.bins - 1).ravel(), minlength=self.bins)
+        scale = self.scale[:, None]
+        q = np.rint(self.x * (np.float32(1) / scale)) + self.zero
+        inside, clamped = (q >= self.low) & (q <= self.high), np.clip(q, self.low, self.high)
+        if self.kind == "quantize":
+            return clamped.astype(np.uint8)
+        real = (clamped - self.zero) * scale
+        return np.stack([real, inside]) if self.kind == "fake_quantize_mask" else real
+
+    def wrong(self, result, expected):
+        difference = np.abs(result.astype(np.float64) - expected)
+        match self.kind:
+            case "min_max":
+                return float((difference > 0).mean())
+            case "histogram":
+                # Of all numbers, those in another bin: who divides first puts a few beyond the border.
+                return float(difference.sum() / 2 / self.x.size) if difference.sum() > 1e-5 * self.x.size else 0.0
+        # By more than one step.
+        return float((difference > (1 if self.kind == "quantize" else 1.01 * self.scale[:, None])).mean())
+
+
 @functools.lru_cache(maxsize=1)
 def problem_of(row, input_zero=0):
     random = np.random.default_rng(row.seed())
@@ -131,6 +183,8 @@ def problem_of(row, input_zero=0):
     if row.kind == "layout":
         channels, size = row.sizes
         return Layout(row.kind, row.sizes, random.integers(0, 256, (channels, size, size), np.uint8))
+    if row.table == "observe":
+        return Reals(row.kind, row.sizes, random.standard_normal(row.sizes, np.float32))
     return random_integers(random, row, input_zero)
 
 

@@ -15,6 +15,8 @@ TITLES = {
     "gemm-uniform": "GEMM (M,N,K), uint8 × int8 → uint8, flat weights, GMAC/s",
     "convolution": "Convolution, batch 1, uint8 × int8 → uint8, GMAC/s",
     "depthwise": "Depthwise convolution, batch 1, uint8 × int8 → uint8, GMAC/s",
+    "observe": "Observers and quantization, 10 million floats, GB/s of them (peak: reading alone)",
+    "call": "The smallest GEMM (M,N,K), nanoseconds of a call (from C, but for ONNX Runtime and PyTorch)",
     "layout": "Bytes of an image, NCHW → NHWC, GB/s",
     "float": "GEMM (M,N,K), float32, without a BLAS of others, GMAC/s",
 }
@@ -25,7 +27,7 @@ TITLES = {
 
 def columns(run):
     """Which of the three targets are asked on this instruction set: with a byte dot product, else against fast and exact."""
-    return [0] if "vnni" in run["isa"] else [1, 2]
+    return [1, 2] if run["isa"] in ["scalar", "avx2", "neon"] else [0]
 
 
 def best_peer(result, column=0):
@@ -43,6 +45,9 @@ def verdict(figures, target):
 
 
 def row_verdicts(result, run):
+    if result["engines"]["octet"]["wrong"]:
+        yield "ours is wrong"
+        return
     for column in columns(run):
         target, best = result["target"][column], best_peer(result, column)
         if target and best:
@@ -72,6 +77,9 @@ def goal_text(goal, target, results, column, run):
         share = share_of_peak(least)
         met = "met" if share >= target else "missed"
         return f"least share of the peak, {count}: {share:.3f} ({least['name']}); ≥ {target}: {met}"
+    if goal.what == "figure":
+        most = max(map(ours, results))
+        return f"{most:.0f} {results[0]['unit']}; ≤ {target}: {'met' if most <= target else 'missed'}"
     alone = {r["name"]: r for r in run["rows"] if (r["table"], r["threads"]) == (goal.table, 1)}
     gains = {r["name"]: ours(r) / ours(alone[r["name"]]) for r in results if r["name"] in alone}
     if not gains:
@@ -92,15 +100,15 @@ def share_of_peak(result):
 # MARK: - Terminal
 
 
-def print_table_start(table, threads, engines):
+def print_table_start(table, threads, columns, run):
     print(f"\n{heading(table, threads)}")
-    names = [short(engine.title) for engine in engines.values()]
-    print(f"{'':20}{'peak':>7}" + "".join(f"{name:>14}" for name in names) + "   ours / best  90 % interval")
+    names = titles_of(columns, run)
+    print(f"{'':24}{'peak':>7}" + "".join(f"{name:>14}" for name in names) + "   ours / best  90 % interval")
 
 
-def print_row(result, run):
-    line = f"{result['name']:20}{peak_text(result):>7}"
-    line += "".join(f"{speed_text(engine):>14}" for engine in result["engines"].values())
+def print_row(result, columns, run):
+    line = f"{result['name']:24}{peak_text(result):>7}"
+    line += "".join(f"{speed_text(result['engines'].get(name)):>14}" for name in columns)
     if best := best_peer(result):
         figures = result["engines"][best]
         line += f"{figures['ratio']:14.3f}  {figures['low']:.3f} – {figures['high']:.3f}"
@@ -121,11 +129,17 @@ def heading(table, threads):
 
 
 def speed_text(engine):
-    return f"{engine['speed']:.1f}" + (f" ✗{engine['wrong']:.0%}" if engine["wrong"] else "")
+    if engine is None:
+        return "–"
+    return f"{engine['speed']:.1f}" + (f" ✗{share_text(engine['wrong'])}" if engine["wrong"] else "")
 
 
-def short(title):
-    return title.replace("ONNX Runtime", "ORT")
+def share_text(share):
+    return f"{share:.0%}" if share >= 0.01 else "<1%"
+
+
+def titles_of(columns, run):
+    return [run["engines"][name]["title"].replace("ONNX Runtime", "ORT") for name in columns]
 
 
 # MARK: - Files
@@ -140,9 +154,10 @@ def write_results(run, folder):
     for table, threads in dict.fromkeys((r["table"], r["threads"]) for r in run["rows"]):
         results = [r for r in run["rows"] if (r["table"], r["threads"]) == (table, threads)]
         file = f"{name}-{table}-{threads}.svg"
-        titles = {name: run["engines"][name]["title"] for name in results[0]["engines"]}
+        columns = [name for name in run["engines"] if any(name in r["engines"] for r in results)]
+        titles = {name: run["engines"][name]["title"] for name in columns}
         (folder / file).write_text(picture(heading(table, threads), results, titles))
-        parts.append(section(table, threads, results, file, run))
+        parts.append(section(table, threads, results, columns, file, run))
     (folder / f"{name}.md").write_text("\n".join(parts))
 
 
@@ -157,8 +172,8 @@ each figure.{held} GMAC/s: best of the run; *ratio*: ours / the best peer of the
 """
 
 
-def section(table, threads, results, file, run):
-    titles = [short(run["engines"][name]["title"]) for name in results[0]["engines"]]
+def section(table, threads, results, columns, file, run):
+    titles = titles_of(columns, run)
     lines = [f"## {heading(table, threads)}", "", f"![{heading(table, threads)}]({file})", ""]
     lines += [
         "| | peak | " + " | ".join(titles) + " | ratio | 90 % | wanted |",
@@ -166,7 +181,7 @@ def section(table, threads, results, file, run):
     ]
     for result in results:
         cells = [result["name"], peak_text(result)]
-        cells += map(speed_text, result["engines"].values())
+        cells += [speed_text(result["engines"].get(name)) for name in columns]
         best = best_peer(result)
         figures = result["engines"][best] if best else None
         cells += [f"{figures['ratio']:.2f}", f"{figures['low']:.2f} – {figures['high']:.2f}"] if best else ["–", "–"]

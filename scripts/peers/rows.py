@@ -11,8 +11,14 @@ import math
 from problem import Convolution
 
 
-# Which peers have something for a kind of work, where not all do.
-ENGINES = {"sgemm": ["openblas", "onednn", "pytorch"], "layout": ["onednn", "onnx_runtime", "pytorch"]}
+# Which peers have something for a kind of work.
+ENGINES = {
+    "gemm": ["onednn", "onnx_runtime", "onnx_runtime_exact", "pytorch"],
+    "conv": ["onednn", "onnx_runtime", "onnx_runtime_exact", "pytorch"],
+    "sgemm": ["openblas", "onednn", "pytorch"],
+    "layout": ["onednn", "onnx_runtime", "pytorch"],
+    "quantize": ["onnx_runtime", "pytorch"],
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +35,7 @@ class Row:
 
     def engines(self):
         """Ours first."""
-        return ["octet", *ENGINES.get(self.kind, ["onednn", "onnx_runtime", "onnx_runtime_exact", "pytorch"])]
+        return ["octet", *ENGINES.get(self.kind, ["pytorch"])]
 
     def seed(self):
         return sum(ord(c) * 31**i for i, c in enumerate(self.table + self.name)) % 2**32
@@ -41,9 +47,13 @@ class Row:
         if self.kind == "layout":
             channels, size = self.sizes
             return channels * size * size / 1e9
+        if self.table == "observe":
+            return math.prod(self.sizes) * 4 / 1e9
         return math.prod(self.sizes) / 1e9
 
     def unit(self):
+        if self.table == "call":
+            return "ns"
         return "GMAC/s" if self.kind in ["gemm", "conv", "sgemm"] else "GB/s"
 
 
@@ -90,13 +100,26 @@ DEPTHWISE = {
 LAYOUT = [(3, 224), (64, 56), (256, 14)]
 
 
+WHOLE, CHANNELS = (1, 10_000_000), (64, 156_250)
+OBSERVE = {
+    "min, max": ("min_max", WHOLE, 1.0),
+    "min, max of 64 channels": ("min_max", CHANNELS, 5),
+    "histogram": ("histogram", WHOLE, 8),
+    "quantize": ("quantize", WHOLE, None),
+    "quantize 64 channels": ("quantize", CHANNELS, None),
+    "fake-quantize": ("fake_quantize", WHOLE, 15),
+    "fake-quantize, mask": ("fake_quantize_mask", WHOLE, 11),
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Goal:
     """What is wanted of several rows of a table together."""
 
     table: str
     threads: int
-    what: str  # mean: of the ratios, geometric; peak: the least share of it; scaling: the least gain over one thread
+    # mean: of the ratios, geometric; peak: the least share of it; scaling: the least gain over one thread; figure: ours
+    what: str
     target: tuple
     holds: tuple = (None, None, None)  # which rows, in each column; None: all
 
@@ -133,6 +156,7 @@ GOALS = [
     Goal("gemm-uniform", 1, "mean", (1.10, None, 1.05)),
     Goal("gemm-uniform", 1, "peak", (0.93, None, None), holds=(tall_and_deep, None, None)),
     Goal("convolution", 1, "mean", (None, 1.0, None), holds=(None, pointwise, None)),
+    Goal("call", 1, "figure", (60, 60, None)),
     Goal("convolution", 2, "mean", (None, 1.0, None), holds=(None, pointwise, None)),
 ]
 
@@ -145,7 +169,12 @@ def rows_all():
     )
     yield from (Row("convolution", n, "conv", s, target=t) for n, (s, t) in CONVOLUTION.items())
     yield from (Row("depthwise", n, "conv", s, target=(2.5, 1.8, None)) for n, s in DEPTHWISE.items())
+    yield from (
+        Row("observe", name, kind, sizes, (1,), target=(target, target, None))
+        for name, (kind, sizes, target) in OBSERVE.items()
+    )
     yield from (Row("layout", f"{c} @{size}", "layout", (c, size), (1,)) for c, size in LAYOUT)
+    yield Row("call", "1,1,1", "gemm", (1, 1, 1), (1,))
     yield Row("float", "1024,1024,1024", "sgemm", (1024, 1024, 1024), (1,), target=(0.9, 0.9, None), against="openblas")
 
 

@@ -90,8 +90,8 @@ class Desk:
         self.job = forms[form]
         self.job.run(1)
         np.save(result, self.job.output())
-        if hasattr(self.engine, "peak") and row.unit() == "GMAC/s":
-            self.peak, self.multiplies = self.engine.peak(row.kind == "sgemm", threads)
+        if hasattr(self.engine, "peak"):
+            self.peak, self.peak_work = self.engine.peak(problem, threads)
         return {"form": form, "note": getattr(self.job, "note", None), "forms": times}
 
     def solve(self, problem, result):
@@ -105,7 +105,7 @@ class Desk:
     def measure(self, seconds, least):
         answer = sample(self.job, seconds, least)
         if self.peak:
-            answer["peak"] = self.multiplies / sample(self.peak, seconds / 8, 5)["best"]
+            answer["peak"] = self.peak_work / sample(self.peak, seconds / 8, 5)["best"]
         return answer
 
 

@@ -3,10 +3,12 @@
 import ctypes
 import os
 
+import numpy as np
+
 from common import ROOT
 from engines.native import HERE, aligned, build, declare, empty, pointer
 
-SIZE, POINTER = ctypes.c_size_t, ctypes.c_void_p
+SIZE, INT, POINTER = ctypes.c_size_t, ctypes.c_int32, ctypes.c_void_p
 CONVOLUTION_FIELDS = (
     "in_h in_w in_c out_h out_w out_c kernel_h kernel_w stride_h stride_w dilation_h dilation_w pad_top pad_left groups"
 )
@@ -21,6 +23,13 @@ class ConvolutionShape(ctypes.Structure):
 
 class Window(ctypes.Structure):
     _fields_ = [(name, SIZE) for name in WINDOW_FIELDS.split()] + [("count_include_pad", ctypes.c_bool)]
+
+
+class DescriptorHead(ctypes.Structure):
+    """How an octet_isa begins."""
+
+    _fields_ = [(name, ctypes.c_char_p) for name in ["name", "features", "dot"]]
+    _fields_ += [("supported", ctypes.CFUNCTYPE(ctypes.c_bool))]
 
 
 def load():
@@ -42,6 +51,7 @@ def load():
             "bench_depthwise": (POINTER, POINTER, POINTER, POINTER, POINTER, ctypes.c_uint8, *[POINTER] * 4),
             "bench_sgemm": (POINTER, POINTER, SIZE, SIZE, SIZE, POINTER, POINTER, POINTER),
             "bench_layout": (POINTER, POINTER, SIZE, SIZE, POINTER, POINTER),
+            "bench_reals": (POINTER, POINTER, ctypes.c_char_p, *[SIZE] * 3, *[POINTER] * 3, *[INT] * 2, *[POINTER] * 2),
             "bench_peak": (POINTER, POINTER, POINTER, ctypes.c_bool, POINTER),
         },
     )
@@ -49,14 +59,14 @@ def load():
 
 
 class Job:
-    def __init__(self, library, handle, result, keep):
-        self.library, self.handle, self.result, self.keep = library, handle, result, keep
+    def __init__(self, library, handle, result, keep, mask=None):
+        self.library, self.handle, self.result, self.keep, self.mask = library, handle, result, keep, mask
 
     def run(self, count):
         return self.library.bench_run(self.handle, count)
 
     def output(self):
-        return self.result.copy()
+        return self.result.copy() if self.mask is None else np.stack([self.result, self.mask])
 
 
 class Engine:
@@ -67,8 +77,11 @@ class Engine:
         self.isa = self.library.octet_isa_named(isa.encode()) if isa else self.library.octet_isa_best()
         if not self.isa:
             raise ValueError(f"there is no instruction set {isa}")
+        head = ctypes.cast(self.isa, ctypes.POINTER(DescriptorHead)).contents
+        if not head.supported():
+            raise ValueError(f"this CPU does not have {isa}: {head.features.decode()}")
         self.pools = {}
-        self.version = ctypes.cast(self.isa, ctypes.POINTER(ctypes.c_char_p))[0].decode()
+        self.version = head.name.decode()
 
     def pool(self, threads):
         if threads not in self.pools:
@@ -112,8 +125,39 @@ class Engine:
         handle = self.library.bench_layout(self.isa, channels, size * size, pointer(x), pointer(result))
         return {"to_nhwc": Job(self.library, handle, result, [x])}
 
-    def peak(self, is_float, threads):
-        """The loop of multiplies alone, and how many one run of it does."""
+    def min_max(self, problem, threads):
+        return self.reals(problem, problem.kind, empty((len(problem.x), 2), np.float32))
+
+    def histogram(self, problem, threads):
+        return self.reals(problem, problem.kind, empty(problem.bins, np.float32))
+
+    def quantize(self, problem, threads):
+        return self.reals(problem, problem.kind, empty(problem.x.shape, np.uint8))
+
+    def fake_quantize(self, problem, threads):
+        return self.reals(problem, problem.kind, empty(problem.x.shape, np.float32))
+
+    def fake_quantize_mask(self, problem, threads):
+        mask = empty(problem.x.shape, np.uint8)
+        return self.reals(problem, problem.kind, empty(problem.x.shape, np.float32), mask)
+
+    def reals(self, problem, kind, result, mask=None):
+        x, scale = aligned(problem.x), aligned(problem.scale)
+        zero = aligned(np.full(scale.shape, problem.zero, np.int32))
+        sizes = (len(x), x.size, problem.bins)
+        handle = self.library.bench_reals(
+            self.isa, kind.encode(), *sizes, pointer(x), pointer(scale), pointer(zero), problem.low, problem.high,
+            pointer(result), pointer(mask),
+        )  # fmt: skip
+        return {kind: Job(self.library, handle, result, [x, scale, zero, mask], mask)}
+
+    def peak(self, problem, threads):
+        """The loop of multiplies alone, or of reading, and what one run of it does; None where neither bounds the work."""
+        if hasattr(problem, "bins"):
+            return self.reals(problem, "read", empty(64, np.uint8))["read"], problem.x.size * 4
+        if problem.kind == "layout" or problem.sizes == (1, 1, 1):
+            return None, 0
         multiplies = ctypes.c_double()
+        is_float = problem.kind == "sgemm"
         handle = self.library.bench_peak(self.isa, self.pool(threads), is_float, ctypes.byref(multiplies))
         return Job(self.library, handle, None, []), multiplies.value

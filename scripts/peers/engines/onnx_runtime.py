@@ -38,11 +38,11 @@ class Engine:
     def __init__(self, isa):
         self.version = onnxruntime.__version__
 
-    def session(self, node, operands, x_shape, y_shape, threads):
+    def session(self, node, operands, x, y_shape, threads):
         graph = helper.make_graph(
             [node],
             "row",
-            [helper.make_tensor_value_info("x", TensorProto.UINT8, x_shape)],
+            [helper.make_tensor_value_info("x", helper.np_dtype_to_tensor_dtype(x.dtype), x.shape)],
             [helper.make_tensor_value_info("y", TensorProto.UINT8, y_shape)],
             [numpy_helper.from_array(np.asarray(value), name) for name, value in operands.items()],
         )
@@ -56,12 +56,19 @@ class Engine:
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
     def job(self, node, operands, x, y_shape, threads, finish=lambda y: y):
-        return Job(self.session(node, operands, list(x.shape), list(y_shape), threads), x, y_shape, finish)
+        return Job(self.session(node, operands, x, y_shape, threads), x, y_shape, finish)
 
     def layout(self, problem, threads):
         channels, size = problem.sizes
         node = helper.make_node("Transpose", ["x"], ["y"], perm=[0, 2, 3, 1])
         return {"Transpose": self.job(node, {}, problem.x[None], [1, size, size, channels], threads)}
+
+    def quantize(self, problem, threads):
+        operands = {"scale": problem.scale, "zero": np.full(len(problem.scale), problem.zero, np.uint8)}
+        if not problem.by_channel:
+            operands = {name: value[0] for name, value in operands.items()}
+        node = helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["y"], axis=0)
+        return {"QuantizeLinear": self.job(node, operands, problem.x, problem.x.shape, threads)}
 
     def gemm(self, problem, threads):
         m, n, _ = problem.sizes

@@ -39,6 +39,7 @@ class Engine:
         # Of the quantized tensors, that they are to go.
         warnings.filterwarnings("ignore")
         import torch
+        import torch.ao.quantization
 
         self.torch = torch
         self.version = torch.__version__.split("+")[0]
@@ -59,6 +60,55 @@ class Engine:
                 lambda: x.contiguous(memory_format=torch.channels_last), lambda y: y[0].permute(1, 2, 0).numpy().copy()
             )
         }
+
+    def min_max(self, problem, threads):
+        observers = self.torch.ao.quantization
+        if problem.by_channel:
+            observer = observers.PerChannelMinMaxObserver(ch_axis=0)
+        else:
+            observer = observers.MinMaxObserver()
+        return self.observed(
+            problem, observer, lambda: np.stack([np.atleast_1d(v) for v in (observer.min_val, observer.max_val)], axis=1)
+        )
+
+    def histogram(self, problem, threads):
+        observer = self.torch.ao.quantization.HistogramObserver(bins=problem.bins)
+
+        def counts():
+            # It adds the counts of all calls.
+            return observer.histogram.numpy() * (problem.x.size / observer.histogram.sum().item())
+
+        return self.observed(problem, observer, counts)
+
+    def observed(self, problem, observer, result):
+        self.torch.set_num_threads(1)
+        x = self.torch.from_numpy(problem.x)
+        return {type(observer).__name__: Job(lambda: observer(x), lambda _: result())}
+
+    def quantize(self, problem, threads):
+        torch = self.torch
+        torch.set_num_threads(threads)
+        x, scale = torch.from_numpy(problem.x), torch.from_numpy(problem.scale.astype(np.float64))
+        zeros = torch.full(scale.shape, problem.zero, dtype=torch.int64)
+        if problem.by_channel:
+            call = lambda: torch.quantize_per_channel(x, scale, zeros, 0, torch.quint8)
+        else:
+            call = lambda: torch.quantize_per_tensor(x, scale.item(), problem.zero, torch.quint8)
+        return {"quantize": Job(call, lambda y: y.int_repr().numpy().copy())}
+
+    def fake_quantize(self, problem, threads):
+        torch = self.torch
+        torch.set_num_threads(threads)
+        x, settings = torch.from_numpy(problem.x), (problem.scale.item(), problem.zero, problem.low, problem.high)
+        call = lambda: torch.fake_quantize_per_tensor_affine(x, *settings)
+        return {"fake_quantize": Job(call, lambda y: y.numpy().copy())}
+
+    def fake_quantize_mask(self, problem, threads):
+        torch = self.torch
+        torch.set_num_threads(threads)
+        x, settings = torch.from_numpy(problem.x), (problem.scale.item(), problem.zero, problem.low, problem.high)
+        call = lambda: torch.ops.aten.fake_quantize_per_tensor_affine_cachemask(x, *settings)
+        return {"cachemask": Job(call, lambda both: np.stack([part.float().numpy() for part in both]))}
 
     def gemm(self, problem, threads):
         return {engine: self.linear(problem, *self.quantized(problem, engine, threads)) for engine in ENGINES}
