@@ -4,9 +4,12 @@
 #include "conv_chain.h"
 
 enum {
-    most_links = 2 * octet_chain_block_quads,
+    most_row_quads = 128,
+    most_links = 2 * most_row_quads,
     most_load = 128,
 };
+// Words for each four products: flat weights take 2.1, 2.3 where a channel has few.
+static const float most_words = 2.4F;
 
 // Four sums of 16 bits: what positive weights and what negative ones put on the first int16 lane and on the second.
 typedef uint64_t chain_load;
@@ -34,16 +37,25 @@ octet_chain_layout octet_chain_layout_make(const octet_conv_plan *plan) {
     l.group_quads = octet_divide_up(plan->group_inputs, 4);
     l.quads = l.group_quads * l.taps;
     l.blocks = octet_divide_up(l.quads, octet_chain_block_quads);
-    // Few channels do not make up for the panel, few quads leave nothing to choose from, and those of one or two
-    // input channels multiply mostly zeros.
-    l.possible = plan->family->chains && plan->group_outputs >= 8 && plan->group_inputs >= 3 && l.quads >= 4;
+    l.row_quads = octet_divide_up(plan->run_length, 4);
+    l.row_rest = plan->run_length % 4;
+    l.row_share = l.row_rest ? 4 / l.row_rest : 1;
+    const size_t places = s->kernel_h * l.row_quads, spared = s->kernel_h - octet_divide_up(s->kernel_h, l.row_share);
+    l.rows = plan->merged && places - spared < l.quads && places <= most_row_quads;
+    if (l.rows) {
+        l.quads = places;
+        l.blocks = 1;
+    }
+    // Few channels do not make up for the panel, and few quads leave nothing to choose from.
+    l.possible = plan->family->chains && plan->group_outputs >= 8 && plan->group_inputs * l.taps >= 12 &&
+                 (l.rows || plan->group_inputs >= 3);
     if (!l.possible) {
         l.end = l.offset;
         return l;
     }
     l.entries = l.offset + 64;
     l.words = octet_round_up(l.entries + s->out_c * l.blocks * sizeof(octet_chain_entry), 64);
-    l.most_words = (size_t)((float)(s->out_c * plan->group_inputs * l.taps) / 4 * octet_chain_most_multiplies(&l));
+    l.most_words = (size_t)((float)(s->out_c * plan->group_inputs * l.taps) / 4 * most_words);
     l.end = octet_round_up(l.words + l.most_words * 4, 64);
     return l;
 }
@@ -75,16 +87,34 @@ static chain_link split(chain_link *link) {
     return excess;
 }
 
-// The links of one channel's block: [input channel][tap] → quads with any weight that is not zero.
+// Weight i of quad k of a channel, [input channel][tap]; 0 where there is none.
+static int8_t weight_at(const octet_conv_plan *plan, const octet_chain_layout *l, const int8_t *weights, size_t k,
+                        size_t i) {
+    if (!l->rows) {
+        const size_t input = k / l->taps * 4 + i;
+        return input < plan->group_inputs ? weights[input * l->taps + k % l->taps] : 0;
+    }
+    size_t row = k / l->row_quads, place = k % l->row_quads * 4 + i;
+    if (l->row_share > 1 && k % l->row_quads == l->row_quads - 1) {
+        if (row % l->row_share) return 0;
+        row += i / l->row_rest;
+        place -= i / l->row_rest * l->row_rest;
+        if (i >= l->row_share * l->row_rest || row >= plan->shape.kernel_h) return 0;
+    }
+    if (place >= plan->run_length) return 0;
+    const size_t input = place % plan->group_inputs, column = place / plan->group_inputs;
+    return weights[input * l->taps + row * plan->shape.kernel_w + column];
+}
+
+// The links of one channel's block: quads with any weight that is not zero.
 static size_t make_links(const octet_conv_plan *plan, const octet_chain_layout *l, const int8_t *weights, size_t first,
                          size_t last, chain_link *links) {
     size_t count = 0;
     for (size_t k = first; k < last; k++) {
         chain_link link = {.place = (uint8_t)(k - first)};
-        const size_t input = k / l->taps * 4, tap = k % l->taps;
         bool any = false;
-        for (size_t i = 0; i < 4 && input + i < plan->group_inputs; i++) {
-            link.weights[i] = weights[(input + i) * l->taps + tap];
+        for (size_t i = 0; i < 4; i++) {
+            link.weights[i] = weight_at(plan, l, weights, k, i);
             any |= link.weights[i] != 0;
         }
         if (!any) continue;
@@ -164,10 +194,11 @@ static void write_chains(const chain *chains, size_t count, const chain_link *li
 void octet_chain_pack(const octet_conv_plan *plan, const int8_t *weights, char *packed) {
     const octet_chain_layout l = octet_chain_layout_make(plan);
     if (!l.possible) return;
-    memset(packed + l.offset, 0, l.end - l.offset);
+    octet_chain_header header = {0};
+    memcpy(packed + l.offset, &header, sizeof header);
     octet_chain_entry *entries = (octet_chain_entry *)(packed + l.entries);
     const size_t out_c = plan->shape.out_c, per_channel = plan->group_inputs * l.taps;
-    size_t used = 0;
+    size_t links_used = 0, chains_used = 0;
     // In the order in which tiles read them.
     for (size_t i = 0; i < out_c * l.blocks; i++) {
         const size_t group = i / plan->group_outputs / l.blocks, block = i / plan->group_outputs % l.blocks;
@@ -177,13 +208,15 @@ void octet_chain_pack(const octet_conv_plan *plan, const int8_t *weights, char *
         const size_t count = make_links(plan, &l, weights + channel * per_channel, octet_chain_block(&l, block),
                                         octet_chain_block(&l, block + 1), links);
         sort(links, count);
-        const size_t chain_count = make_chains(links, count, chains);
+        const size_t chain_count = make_chains(links, count, chains), used = links_used + chains_used;
         // Too many: the header stays 0.
         if (used + count + chain_count > l.most_words) return;
         entries[i].start = (uint32_t)used;
         write_chains(chains, chain_count, links, &entries[i], packed + l.words + 4 * used);
-        used += count + chain_count;
+        links_used += count;
+        chains_used += chain_count;
     }
-    const octet_chain_header header = {(float)used * 4 / (float)(out_c * per_channel)};
+    const float products = (float)(out_c * per_channel) / 4;
+    header = (octet_chain_header){(float)links_used / products, (float)chains_used / products};
     memcpy(packed + l.offset, &header, sizeof header);
 }
