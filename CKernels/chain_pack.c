@@ -4,8 +4,8 @@
 #include "conv_chain.h"
 
 enum {
-    most_row_quads = 128,
-    most_links = 2 * most_row_quads,
+    most_quads = 128,  // of a block
+    most_links = 2 * most_quads,
     most_load = 128,
 };
 // Words for each four products: flat weights take 2.1, 2.3 where a channel has few.
@@ -16,7 +16,6 @@ typedef uint64_t chain_load;
 static const chain_load each_lane = 0x0001000100010001;
 
 static bool exceeds(chain_load load) { return (load + each_lane * (0x7FFF - most_load)) & each_lane << 15; }
-static int sum_of_lanes(chain_load load) { return (int)(load * each_lane >> 48); }
 
 typedef struct {
     chain_load load;
@@ -25,7 +24,6 @@ typedef struct {
 } chain_link;
 
 typedef struct {
-    chain_load load;
     size_t count;
     uint8_t links[octet_chain_longest];
 } chain;
@@ -41,7 +39,7 @@ octet_chain_layout octet_chain_layout_make(const octet_conv_plan *plan) {
     l.row_rest = plan->run_length % 4;
     l.row_share = l.row_rest ? 4 / l.row_rest : 1;
     const size_t places = s->kernel_h * l.row_quads, spared = s->kernel_h - octet_divide_up(s->kernel_h, l.row_share);
-    l.rows = plan->merged && places - spared < l.quads && places <= most_row_quads;
+    l.rows = plan->merged && places - spared < l.quads && places <= most_quads;
     if (l.rows) {
         l.quads = places;
         l.blocks = 1;
@@ -62,111 +60,91 @@ octet_chain_layout octet_chain_layout_make(const octet_conv_plan *plan) {
 
 // MARK: - Links
 
-static chain_load load_of(const int8_t *weights) {
-    chain_load load = 0;
-    for (int i = 0; i < 4; i++) {
-        const chain_load size = (chain_load)(weights[i] < 0 ? -weights[i] : weights[i]);
-        load += size << (i / 2 * 32 + (weights[i] < 0 ? 16 : 0));
-    }
-    return load;
-}
+static int larger(int a, int b) { return a > b ? a : b; }
+static int smaller(int a, int b) { return a < b ? a : b; }
 
-// Two weights of one sign can exceed the bound (127 + 127); what is too much of the first one goes to another link.
-static chain_link split(chain_link *link) {
-    chain_link excess = {.place = link->place};
+// Appends the links of one quad: none if all weights are 0, two if two weights of one sign exceed the bound (127 +
+// 127). Then what is too much of the first one goes to another link. (Without branches: they would go either way at
+// random.)
+static size_t add_links(chain_link *links, size_t count, size_t place, const int8_t *weights) {
+    chain_link link = {.place = (uint8_t)place}, excess = link;
     for (int pair = 0; pair < 2; pair++) {
-        int8_t *w = &link->weights[2 * pair];
-        const int sum = w[0] + w[1];
-        if ((w[0] > 0) != (w[1] > 0) || (sum <= most_load && sum >= -most_load)) continue;
-        const int more = sum > 0 ? sum - most_load : sum + most_load;
-        excess.weights[2 * pair] = (int8_t)more;
-        w[0] = (int8_t)(w[0] - more);
+        const int first = weights[2 * pair], second = weights[2 * pair + 1];
+        const int positive = larger(first, 0) + larger(second, 0), negative = -smaller(first, 0) - smaller(second, 0);
+        const int above = larger(positive - most_load, 0), below = larger(negative - most_load, 0);
+        link.weights[2 * pair] = (int8_t)(first - above + below);
+        link.weights[2 * pair + 1] = (int8_t)second;
+        excess.weights[2 * pair] = (int8_t)(above - below);
+        link.load |= (chain_load)(positive - above) << 32 * pair | (chain_load)(negative - below) << (32 * pair + 16);
+        excess.load |= (chain_load)above << 32 * pair | (chain_load)below << (32 * pair + 16);
     }
-    link->load = load_of(link->weights);
-    excess.load = load_of(excess.weights);
-    return excess;
+    links[count] = link;
+    count += link.load != 0;
+    links[count] = excess;
+    return count + (excess.load != 0);
 }
 
-// Weight i of quad k of a channel, [input channel][tap]; 0 where there is none.
-static int8_t weight_at(const octet_conv_plan *plan, const octet_chain_layout *l, const int8_t *weights, size_t k,
-                        size_t i) {
+// Quads first ..< last of one channel's weights, [input channel][tap]; 0 where there is none.
+static void make_quads(const octet_conv_plan *plan, const octet_chain_layout *l, const int8_t *weights, size_t first,
+                       size_t last, int8_t (*quads)[4]) {
+    const octet_conv_shape *s = &plan->shape;
+    memset(quads, 0, (last - first) * sizeof *quads);
     if (!l->rows) {
-        const size_t input = k / l->taps * 4 + i;
-        return input < plan->group_inputs ? weights[input * l->taps + k % l->taps] : 0;
-    }
-    size_t row = k / l->row_quads, place = k % l->row_quads * 4 + i;
-    if (l->row_share > 1 && k % l->row_quads == l->row_quads - 1) {
-        if (row % l->row_share) return 0;
-        row += i / l->row_rest;
-        place -= i / l->row_rest * l->row_rest;
-        if (i >= l->row_share * l->row_rest || row >= plan->shape.kernel_h) return 0;
-    }
-    if (place >= plan->run_length) return 0;
-    const size_t input = place % plan->group_inputs, column = place / plan->group_inputs;
-    return weights[input * l->taps + row * plan->shape.kernel_w + column];
-}
-
-// The links of one channel's block: quads with any weight that is not zero.
-static size_t make_links(const octet_conv_plan *plan, const octet_chain_layout *l, const int8_t *weights, size_t first,
-                         size_t last, chain_link *links) {
-    size_t count = 0;
-    for (size_t k = first; k < last; k++) {
-        chain_link link = {.place = (uint8_t)(k - first)};
-        bool any = false;
-        for (size_t i = 0; i < 4; i++) {
-            link.weights[i] = weight_at(plan, l, weights, k, i);
-            any |= link.weights[i] != 0;
+        size_t input = first / l->taps * 4, tap = first % l->taps;
+        for (size_t k = first; k < last; k++, quads++) {
+            for (size_t i = 0; i < 4 && input + i < plan->group_inputs; i++)
+                (*quads)[i] = weights[(input + i) * l->taps + tap];
+            if (++tap == l->taps) tap = 0, input += 4;
         }
-        if (!any) continue;
-        link.load = load_of(link.weights);
-        chain_link excess = {0};
-        if (exceeds(link.load)) excess = split(&link);
-        links[count++] = link;
-        if (excess.load) links[count++] = excess;
+        return;
     }
-    return count;
+    for (size_t row = 0; row < s->kernel_h; row++) {
+        for (size_t i = 0; i < plan->run_length; i++) {
+            const size_t input = i % plan->group_inputs, column = i / plan->group_inputs;
+            // The rest of a row lies in the last quad of the first row that shares it.
+            const size_t before = l->row_rest && i / 4 == l->row_quads - 1 ? row % l->row_share : 0;
+            quads[(row - before) * l->row_quads + i / 4][before * l->row_rest + i % 4] =
+                weights[input * l->taps + row * s->kernel_w + column];
+        }
+    }
 }
 
-// Heaviest lane first, then heaviest in sum: large ones must be placed while there is room beside them.
-static int key_of(chain_load load) {
-    int most = 0;
-    for (chain_load rest = load; rest; rest >>= 16)
-        if ((int)(rest & 0xFFFF) > most) most = (int)(rest & 0xFFFF);
-    return 4 * most + sum_of_lanes(load);
-}
-static void sort(chain_link *links, size_t count) {
-    int keys[most_links];
+// Indices of links, those with the heaviest lane first and then the heaviest in sum: large ones must be placed while
+// there is room beside them. Sorted by bucket; what is in one bucket hardly differs.
+static void sort(const chain_link *links, size_t count, uint8_t *order) {
+    enum { buckets = 64 };
+    uint8_t starts[buckets + 1] = {0}, bucket_of[most_links];
     for (size_t i = 0; i < count; i++) {
-        const chain_link link = links[i];
-        const int key = key_of(link.load);
-        size_t j = i;
-        for (; j > 0 && keys[j - 1] < key; j--) keys[j] = keys[j - 1], links[j] = links[j - 1];
-        keys[j] = key;
-        links[j] = link;
+        const chain_load load = links[i].load;
+        const int lanes[4] = {load & 255, load >> 16 & 255, load >> 32 & 255, load >> 48};
+        const int most = larger(larger(lanes[0], lanes[1]), larger(lanes[2], lanes[3]));
+        const int key = most + (lanes[0] + lanes[1] + lanes[2] + lanes[3]) / 4;
+        bucket_of[i] = (uint8_t)(buckets - 1 - smaller(key * buckets / 256, buckets - 1));
+        starts[bucket_of[i] + 1]++;
     }
+    for (size_t i = 0; i < buckets; i++) starts[i + 1] += starts[i];
+    for (size_t i = 0; i < count; i++) order[starts[bucket_of[i]]++] = (uint8_t)i;
 }
 
 // MARK: - Chains
 
-// Best fit: each link goes into the fullest chain that still takes it.
+// First fit: each link goes into the first chain that still takes it.
 static size_t make_chains(const chain_link *links, size_t count, chain *chains) {
+    const chain_load full = each_lane * most_load;
+    uint8_t order[most_links];
+    chain_load loads[most_links + 1];
     size_t used = 0, closed = 0;
-    for (size_t i = 0; i < count; i++) {
-        size_t best = used;
-        int fullest = -1;
-        for (size_t c = closed; c < used; c++) {
-            if (exceeds(chains[c].load + links[i].load)) continue;
-            const int full = sum_of_lanes(chains[c].load);
-            if (full > fullest) fullest = full, best = c;
-        }
-        if (best == used) chains[used++] = (chain){0};
-        chain *c = &chains[best];
-        c->load += links[i].load;
-        c->links[c->count++] = (uint8_t)i;
-        if (c->count < octet_chain_longest) continue;
-        const chain whole = *c;
-        *c = chains[closed];
-        chains[closed++] = whole;
+    sort(links, count, order);
+    for (size_t n = 0; n < count; n++) {
+        const chain_load load = links[order[n]].load;
+        size_t c = closed;
+        loads[used] = 0;
+        while (exceeds(loads[c] + load)) c++;
+        if (c == used) chains[used++].count = 0;
+        loads[c] += load;
+        chains[c].links[chains[c].count++] = order[n];
+        if (chains[c].count == octet_chain_longest) loads[c] = full;
+        while (closed < used && loads[closed] == full) closed++;
     }
     return used;
 }
@@ -203,11 +181,13 @@ void octet_chain_pack(const octet_conv_plan *plan, const int8_t *weights, char *
     for (size_t i = 0; i < out_c * l.blocks; i++) {
         const size_t group = i / plan->group_outputs / l.blocks, block = i / plan->group_outputs % l.blocks;
         const size_t channel = group * plan->group_outputs + i % plan->group_outputs;
-        chain_link links[most_links];
+        const size_t first = octet_chain_block(&l, block), last = octet_chain_block(&l, block + 1);
+        int8_t quads[most_quads][4];
+        make_quads(plan, &l, weights + channel * per_channel, first, last, quads);
+        chain_link links[most_links + 1];
+        size_t count = 0;
+        for (size_t k = 0; k < last - first; k++) count = add_links(links, count, k, quads[k]);
         chain chains[most_links];
-        const size_t count = make_links(plan, &l, weights + channel * per_channel, octet_chain_block(&l, block),
-                                        octet_chain_block(&l, block + 1), links);
-        sort(links, count);
         const size_t chain_count = make_chains(links, count, chains), used = links_used + chains_used;
         // Too many: the header stays 0.
         if (used + count + chain_count > l.most_words) return;
