@@ -4,7 +4,7 @@
 #include "conv_chain.h"
 
 enum {
-    most_quads = 128,  // of a block
+    most_quads = 127,  // of a block; twice as many links, which is what a byte counts
     most_links = 2 * most_quads,
     most_load = 128,
 };
