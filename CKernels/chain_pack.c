@@ -5,11 +5,11 @@
 
 enum {
     most_quads = 127,  // of a block; twice as many links, which is what a byte counts
-    most_links = 2 * most_quads,
+    block_links = 2 * most_quads,
     most_load = 128,
 };
-// Words for each four products: flat weights take 2.1, 2.3 where a channel has few.
-static const float most_words = 2.4F;
+// Links for each four products: flat weights take 1.45.
+static const float most_links = 1.5F;
 
 // Four sums of 16 bits: what positive weights and what negative ones put on the first int16 lane and on the second.
 typedef uint64_t chain_load;
@@ -19,8 +19,7 @@ static bool exceeds(chain_load load) { return (load + each_lane * (0x7FFF - most
 
 typedef struct {
     chain_load load;
-    uint8_t place;
-    int8_t weights[4];
+    octet_chain_link link;
 } chain_link;
 
 typedef struct {
@@ -52,9 +51,9 @@ octet_chain_layout octet_chain_layout_make(const octet_conv_plan *plan) {
         return l;
     }
     l.entries = l.offset + 64;
-    l.words = octet_round_up(l.entries + s->out_c * l.blocks * sizeof(octet_chain_entry), 64);
-    l.most_words = (size_t)((float)(s->out_c * plan->group_inputs * l.taps) / 4 * most_words);
-    l.end = octet_round_up(l.words + l.most_words * 4, 64);
+    l.links = octet_round_up(l.entries + s->out_c * l.blocks * sizeof(octet_chain_entry), 64);
+    l.most_links = (size_t)((float)(s->out_c * plan->group_inputs * l.taps) / 4 * most_links);
+    l.end = octet_round_up(l.links + l.most_links * sizeof(octet_chain_link), 64);
     return l;
 }
 
@@ -67,19 +66,19 @@ static int smaller(int a, int b) { return a < b ? a : b; }
 // 127). Then what is too much of the first one goes to another link. (Without branches: they would go either way at
 // random.)
 static size_t add_links(chain_link *links, size_t count, size_t place, const int8_t *weights) {
-    chain_link link = {.place = (uint8_t)place}, excess = link;
+    chain_link whole = {.link.place = (uint16_t)(place * octet_chain_pitch)}, excess = whole;
     for (int pair = 0; pair < 2; pair++) {
         const int first = weights[2 * pair], second = weights[2 * pair + 1];
         const int positive = larger(first, 0) + larger(second, 0), negative = -smaller(first, 0) - smaller(second, 0);
         const int above = larger(positive - most_load, 0), below = larger(negative - most_load, 0);
-        link.weights[2 * pair] = (int8_t)(first - above + below);
-        link.weights[2 * pair + 1] = (int8_t)second;
-        excess.weights[2 * pair] = (int8_t)(above - below);
-        link.load |= (chain_load)(positive - above) << 32 * pair | (chain_load)(negative - below) << (32 * pair + 16);
+        whole.link.weights[2 * pair] = (int8_t)(first - above + below);
+        whole.link.weights[2 * pair + 1] = (int8_t)second;
+        excess.link.weights[2 * pair] = (int8_t)(above - below);
+        whole.load |= (chain_load)(positive - above) << 32 * pair | (chain_load)(negative - below) << (32 * pair + 16);
         excess.load |= (chain_load)above << 32 * pair | (chain_load)below << (32 * pair + 16);
     }
-    links[count] = link;
-    count += link.load != 0;
+    links[count] = whole;
+    count += whole.load != 0;
     links[count] = excess;
     return count + (excess.load != 0);
 }
@@ -113,7 +112,7 @@ static void make_quads(const octet_conv_plan *plan, const octet_chain_layout *l,
 // there is room beside them. Sorted by bucket; what is in one bucket hardly differs.
 static void sort(const chain_link *links, size_t count, uint8_t *order) {
     enum { buckets = 64 };
-    uint8_t starts[buckets + 1] = {0}, bucket_of[most_links];
+    uint8_t starts[buckets + 1] = {0}, bucket_of[block_links];
     for (size_t i = 0; i < count; i++) {
         const chain_load load = links[i].load;
         const int lanes[4] = {load & 255, load >> 16 & 255, load >> 32 & 255, load >> 48};
@@ -131,8 +130,8 @@ static void sort(const chain_link *links, size_t count, uint8_t *order) {
 // First fit: each link goes into the first chain that still takes it.
 static size_t make_chains(const chain_link *links, size_t count, chain *chains) {
     const chain_load full = each_lane * most_load;
-    uint8_t order[most_links];
-    chain_load loads[most_links + 1];
+    uint8_t order[block_links];
+    chain_load loads[block_links + 1];
     size_t used = 0, closed = 0;
     sort(links, count, order);
     for (size_t n = 0; n < count; n++) {
@@ -151,19 +150,13 @@ static size_t make_chains(const chain_link *links, size_t count, chain *chains) 
 
 // Writes the chains of one channel's block, the longest first.
 static void write_chains(const chain *chains, size_t count, const chain_link *links, octet_chain_entry *entry,
-                         char *to) {
+                         octet_chain_link *to) {
     for (size_t length = octet_chain_longest; length > 0; length--) {
         size_t found = 0;
         for (size_t c = 0; c < count; c++) {
             if (chains[c].count != length) continue;
             found++;
-            memset(to, 0, 4);
-            for (size_t i = 0; i < length; i++) {
-                const chain_link *link = &links[chains[c].links[i]];
-                to[i] = (char)link->place;
-                memcpy(to + 4 + 4 * i, link->weights, 4);
-            }
-            to += 4 + 4 * length;
+            for (size_t i = 0; i < length; i++) *to++ = links[chains[c].links[i]].link;
         }
         entry->counts[length - 1] = (uint8_t)found;
     }
@@ -184,15 +177,15 @@ void octet_chain_pack(const octet_conv_plan *plan, const int8_t *weights, char *
         const size_t first = octet_chain_block(&l, block), last = octet_chain_block(&l, block + 1);
         int8_t quads[most_quads][4];
         make_quads(plan, &l, weights + channel * per_channel, first, last, quads);
-        chain_link links[most_links + 1];
+        chain_link links[block_links + 1];
         size_t count = 0;
         for (size_t k = 0; k < last - first; k++) count = add_links(links, count, k, quads[k]);
-        chain chains[most_links];
-        const size_t chain_count = make_chains(links, count, chains), used = links_used + chains_used;
+        chain chains[block_links];
+        const size_t chain_count = make_chains(links, count, chains);
         // Too many: the header stays 0.
-        if (used + count + chain_count > l.most_words) return;
-        entries[i].start = (uint32_t)used;
-        write_chains(chains, chain_count, links, &entries[i], packed + l.words + 4 * used);
+        if (links_used + count > l.most_links) return;
+        entries[i].start = (uint32_t)links_used;
+        write_chains(chains, chain_count, links, &entries[i], (octet_chain_link *)(packed + l.links) + links_used);
         links_used += count;
         chains_used += chain_count;
     }

@@ -244,7 +244,7 @@ static void run_tile(const chain_work *work, size_t group, size_t first, size_t 
                     .vectors = octet_divide_up(last - first, work->kernel->lanes),
                     .panel = work->panel,
                     .entries = entries + (group * l->blocks + block) * plan->group_outputs + c,
-                    .words = (const uint8_t *)work->packed + l->words,
+                    .links = (const octet_chain_link *)(work->packed + l->links),
                     .channels = octet_smaller(step, stop - c),
                     .initial = block == 0 ? work->epilogue->initial + group * padded + c : NULL,
                     .sums = work->sums + (l->blocks == 1 ? 0 : c - channel) * octet_chain_pixels,

@@ -21,10 +21,16 @@ enum {
     octet_chain_pitch = octet_chain_pixels * 4,  // bytes of a panel from one quad to the next
 };
 
-// Where the chains of one channel and block start, and how many there are of 1, 2, 3 and 4 quads; long ones come first.
-// A chain of n quads is n + 1 words of four bytes: the places of its quads in the panel, then their weights.
+// One multiply: where its quad lies in the panel, in bytes, and the weights.
 typedef struct {
-    uint32_t start;  // in words
+    uint16_t place;
+    int8_t weights[4];
+} octet_chain_link;
+
+// Where the links of one channel and block start, and how many chains there are of 1, 2, 3 and 4 of them; long ones come
+// first.
+typedef struct {
+    uint32_t start;
     uint8_t counts[octet_chain_longest];
 } octet_chain_entry;
 
@@ -34,7 +40,7 @@ typedef struct {
     float links, chains;
 } octet_chain_header;
 
-// How the chains of one convolution are stored, after its panels: header, entries [group][block][channel], words.
+// How the chains of one convolution are stored, after its panels: header, entries [group][block][channel], links.
 //
 // A quad is four input channels of one tap; or, where that would leave too many places empty (first layers), four
 // bytes of a kernel row, whose last one, two or three bytes share a quad with those of the next rows if they fit.
@@ -45,7 +51,7 @@ typedef struct {
     size_t row_quads, row_rest, row_share;  // of a kernel row: quads, bytes in the last one if it is not full, and how
                                             // many rows share that
     size_t quads, blocks;                   // places of one channel
-    size_t offset, entries, words, most_words;
+    size_t offset, entries, links, most_links;
     size_t end;
 } octet_chain_layout;
 
@@ -72,7 +78,7 @@ typedef struct {
     size_t vectors;  // of pixels
     const uint8_t *panel;
     const octet_chain_entry *entries;  // of the first channel
-    const uint8_t *words;
+    const octet_chain_link *links;
     size_t channels;
     const int32_t *initial;  // of the first channel, or NULL: go on from `sums`
     int32_t *sums;           // [channels][octet_chain_pixels]

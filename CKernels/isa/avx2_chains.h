@@ -2,24 +2,23 @@
 
 // MARK: - Sums
 
-// `count` chains of `length` quads for `vectors` vectors of pixels; returns the place after them.
-OCTET_INLINE const uint8_t *chain_links(const uint8_t *words, size_t count, const uint8_t *panel, __m256i *sums,
-                                        const size_t length, const size_t vectors) {
+// `count` chains of `length` links for `vectors` vectors of pixels; returns the place after them.
+OCTET_INLINE const octet_chain_link *chain_links(const octet_chain_link *links, size_t count, const uint8_t *panel,
+                                                 __m256i *sums, const size_t length, const size_t vectors) {
     const __m256i ones = _mm256_set1_epi16(1);
-    for (; count > 0; count--) {
-        // One load for all places: taken one by one, compilers would make a vector of them.
-        uint32_t places;
-        memcpy(&places, words, sizeof places);
+    for (; count > 0; count--, links += length) {
         const uint8_t *from[octet_chain_longest];
         __m256i weights[octet_chain_longest];
         OCTET_UNROLL
         for (size_t i = 0; i < length; i++) {
             int32_t four;
-            memcpy(&four, words + 4 + 4 * i, sizeof four);
+            memcpy(&four, links[i].weights, sizeof four);
             weights[i] = _mm256_set1_epi32(four);
-            from[i] = panel + (size_t)(places >> 8 * i & 255) * octet_chain_pitch;
+            size_t place = links[i].place;
+            // Else compilers would make a vector of all places, and take it apart again.
+            __asm__("" : "+r"(place));
+            from[i] = panel + place;
         }
-        words += 4 + 4 * length;
         OCTET_UNROLL
         for (size_t v = 0; v < vectors; v++) {
             __m256i products[octet_chain_longest];
@@ -31,7 +30,7 @@ OCTET_INLINE const uint8_t *chain_links(const uint8_t *words, size_t count, cons
             sums[v] = _mm256_add_epi32(sums[v], _mm256_madd_epi16(products[0], ones));
         }
     }
-    return words;
+    return links;
 }
 
 // The sums of one channel.
@@ -41,11 +40,11 @@ OCTET_INLINE void chain_sum(const octet_chain_tile *t, size_t channel, __m256i *
     for (size_t v = 0; v < vectors; v++)
         sums[v] = t->initial ? _mm256_set1_epi32(t->initial[channel]) : _mm256_load_si256(stored + v);
     const octet_chain_entry *entry = t->entries + channel;
-    const uint8_t *words = t->words + (size_t)entry->start * 4;
-    words = chain_links(words, entry->counts[3], t->panel, sums, 4, vectors);
-    words = chain_links(words, entry->counts[2], t->panel, sums, 3, vectors);
-    words = chain_links(words, entry->counts[1], t->panel, sums, 2, vectors);
-    chain_links(words, entry->counts[0], t->panel, sums, 1, vectors);
+    const octet_chain_link *links = t->links + entry->start;
+    links = chain_links(links, entry->counts[3], t->panel, sums, 4, vectors);
+    links = chain_links(links, entry->counts[2], t->panel, sums, 3, vectors);
+    links = chain_links(links, entry->counts[1], t->panel, sums, 2, vectors);
+    chain_links(links, entry->counts[0], t->panel, sums, 1, vectors);
 }
 
 OCTET_INLINE void chain_tile_body(const octet_chain_tile *t, const size_t vectors) {
