@@ -143,6 +143,26 @@ static void run_columns(const strip_work *work, size_t first, size_t last) {
     }
 }
 
+// Panels first ..< last of the output rows of `work`: by chains as many as are faster that way, the others by tiles.
+static void run_strip(strip_work *work, const char *image, uint8_t zero, size_t first, size_t last, char *scratch) {
+    const octet_conv_plan *plan = work->plan;
+    const octet_conv_rows rows = work->rows;
+    work->rows.first += octet_chain_rows(plan, work->packed, rows.last - rows.first);
+    if (work->rows.first > rows.first) {
+        const octet_conv_rows chained = {rows.first, work->rows.first};
+        octet_chain_run(plan, image, zero, work->packed, work->epilogue, work->output, work->residual, chained, first,
+                        last, scratch);
+    }
+    if (work->rows.first == rows.last) return;
+    if (plan->copied) {
+        copy_strip(plan, image, work->rows, zero, scratch);
+        work->activations = scratch;
+    } else {
+        work->activations = image + work->rows.first * plan->shape.stride_h * plan->row_pitch;
+    }
+    run_columns(work, first, last);
+}
+
 void octet_conv_run(const octet_gemm_family *family, const octet_conv_shape *shape, size_t batch, const void *input,
                     uint8_t input_zero, const void *packed, const octet_epilogue *epilogue, void *output, size_t tasks,
                     size_t first, size_t last, void *scratch) {
@@ -158,19 +178,11 @@ void octet_conv_run(const octet_gemm_family *family, const octet_conv_shape *sha
     const size_t image_size = s->in_h * s->in_w * s->in_c * family->source_size;
     const size_t output_size = epilogue->output == OCTET_OUTPUT_UINT8 && family->source_size == 1 ? 1 : 4;
     // Chains of single pixels copy no strip, and want as many pixels as there are: all tasks at once.
-    if (first < last && plan.images == 1 && split.blocks == 1 && octet_chain_is_pixelwise(&plan)) {
-        const octet_conv_rows rows = {octet_conv_strip(&plan, split.strips, first).first,
-                                      octet_conv_strip(&plan, split.strips, last - 1).last};
-        if (octet_chain_pays(&plan, packed, rows.last - rows.first)) {
-            octet_chain_run(&plan, input, input_zero, packed, epilogue, output, epilogue->residual, rows, 0, columns,
-                            strip);
-            return;
-        }
-    }
-    for (size_t task = first; task < last; task++) {
+    const bool joins = family->chains && octet_chain_is_pixelwise(&plan) && plan.images == 1 && split.blocks == 1;
+    for (size_t task = first, next; task < last; task = next) {
         const size_t block = task % split.blocks, index = task / split.blocks;
         const size_t image = index / split.strips;
-        const char *from = (const char *)input + image * image_size;
+        next = task + 1;
         strip_work work = {
             .plan = &plan,
             .tap_offsets = tap_offsets,
@@ -182,18 +194,11 @@ void octet_conv_run(const octet_gemm_family *family, const octet_conv_shape *sha
         work.output = (char *)output + image * image_outputs * work.output_size;
         if (epilogue->residual)
             work.residual = (const char *)epilogue->residual + image * image_outputs * family->source_size;
-        const size_t first_column = columns * block / split.blocks, last_column = columns * (block + 1) / split.blocks;
-        if (octet_chain_pays(&plan, packed, (work.rows.last - work.rows.first) * s->out_w)) {
-            octet_chain_run(&plan, from, input_zero, packed, epilogue, work.output, work.residual, work.rows,
-                            first_column, last_column, strip);
-            continue;
+        if (joins) {
+            const size_t end = octet_conv_strip(&plan, split.strips, last - 1).last;
+            if (octet_chain_rows(&plan, packed, end - work.rows.first)) work.rows.last = end, next = last;
         }
-        if (plan.copied) {
-            copy_strip(&plan, from, work.rows, input_zero, strip);
-            work.activations = strip;
-        } else {
-            work.activations = from + work.rows.first * s->stride_h * plan.row_pitch;
-        }
-        run_columns(&work, first_column, last_column);
+        run_strip(&work, (const char *)input + image * image_size, input_zero, columns * block / split.blocks,
+                  columns * (block + 1) / split.blocks, strip);
     }
 }

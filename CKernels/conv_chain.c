@@ -16,6 +16,8 @@ enum {
     // A vector holds this many pixels; rows are copied in too short pieces.
     fewest_pixels = 8,
     shortest_run = 4,
+    // So many pixels take less time by themselves than a vector of them.
+    most_left_over = 3,
 };
 // Cycles for a vector of four products, measured on Zen 4: of a link and of a chain, of finding a link's weights and
 // place (once for all vectors of a tile), of bringing a quad into a panel; and of the same by vpmaddwd, where
@@ -80,10 +82,14 @@ size_t octet_chain_scratch_size(const octet_conv_plan *plan) {
     return tile + offsets_size(&l) + strip_size(&l, plan, plan->strip_rows);
 }
 
-bool octet_chain_pays(const octet_conv_plan *plan, const char *packed, size_t pixels) {
+size_t octet_chain_rows(const octet_conv_plan *plan, const char *packed, size_t rows) {
     const octet_chain_layout l = octet_chain_layout_make(plan);
-    if (!l.possible || pixels < fewest_pixels) return false;
-    if (plan->shape.out_w < shortest_run && !octet_chain_is_pixelwise(plan)) return false;
+    const size_t all = rows * plan->shape.out_w;
+    if (!l.possible || all < fewest_pixels) return 0;
+    const bool pixelwise = octet_chain_is_pixelwise(plan);
+    if (plan->shape.out_w < shortest_run && !pixelwise) return 0;
+    const size_t over = all % plan->family->chains->lanes;
+    const size_t pixels = pixelwise && over <= most_left_over ? all - over : all;
     octet_chain_header header;
     memcpy(&header, packed + l.offset, sizeof header);
     const size_t lanes = plan->family->chains->lanes;
@@ -93,7 +99,8 @@ bool octet_chain_pays(const octet_conv_plan *plan, const char *packed, size_t pi
                        panel_cost / (float)plan->group_outputs;
     const float products = (float)(plan->group_inputs * l.taps);
     const float padded = (float)(plan->taps * plan->steps * plan->family->kr) / products;
-    return header.links > 0 && cost * waste < wide_cost * padded + 4 * wide_finish / products;
+    if (header.links == 0 || cost * waste >= wide_cost * padded + 4 * wide_finish / products) return 0;
+    return pixels / plan->shape.out_w;
 }
 
 // MARK: - Activations

@@ -27,8 +27,8 @@ typedef struct {
     int8_t weights[4];
 } octet_chain_link;
 
-// Where the links of one channel and block start, and how many chains there are of 1, 2, 3 and 4 of them; long ones come
-// first.
+// Where the links of one channel and block start, and how many chains there are of 1, 2, 3 and 4 of them; long ones
+// come first.
 typedef struct {
     uint32_t start;
     uint8_t counts[octet_chain_longest];
@@ -61,8 +61,9 @@ static inline size_t octet_chain_block(const octet_chain_layout *l, size_t block
 }
 void octet_chain_pack(const octet_conv_plan *, const int8_t *weights, char *packed);
 
-// Whether a strip of so many pixels is faster with the chains of these weights than with panels.
-bool octet_chain_pays(const octet_conv_plan *, const char *packed, size_t pixels);
+// How many output rows of a strip of `rows` are faster with the chains of these weights than with panels: none, all, or
+// all but a few pixels at the end that would fill too little of a vector.
+size_t octet_chain_rows(const octet_conv_plan *, const char *packed, size_t rows);
 size_t octet_chain_scratch_size(const octet_conv_plan *);
 // Whether chains read the tensor itself, so that the strips of several tasks may as well be one.
 bool octet_chain_is_pixelwise(const octet_conv_plan *);

@@ -24,10 +24,12 @@ static bool has_padding(const octet_conv_shape *s) {
            octet_conv_input_columns(s) > s->in_w;
 }
 
-// The most strips one image can be cut into: whole tiles where a row is a single pixel.
-static size_t most_strips(const octet_conv_plan *plan) {
-    return plan->shape.out_w == 1 ? octet_divide_up(plan->shape.out_h, plan->family->mr) : plan->shape.out_h;
+// Rows that a strip has a multiple of: whole tiles, or vectors, where a row is a single pixel.
+static size_t strip_unit(const octet_conv_plan *plan) {
+    if (plan->shape.out_w > 1) return 1;
+    return plan->family->chains ? plan->family->chains->lanes : plan->family->mr;
 }
+static size_t most_strips(const octet_conv_plan *plan) { return octet_divide_up(plan->shape.out_h, strip_unit(plan)); }
 
 octet_conv_plan octet_conv_plan_make(const octet_gemm_family *family, const octet_conv_shape *shape, size_t batch) {
     octet_conv_plan plan = {.family = family, .shape = *shape, .images = batch};
@@ -68,7 +70,7 @@ octet_conv_plan octet_conv_plan_make(const octet_gemm_family *family, const octe
     const size_t fitting = plan.row_pitch ? most_strip_bytes / plan.row_pitch : 0;
     const size_t reach = octet_conv_input_rows(s, 1);
     plan.strip_rows = fitting > reach ? (fitting - reach) / s->stride_h + 1 : 1;
-    if (s->out_w == 1) plan.strip_rows = octet_round_up(plan.strip_rows, family->mr);
+    plan.strip_rows = octet_round_up(plan.strip_rows, strip_unit(&plan));
     if (!pixelwise) plan.strip_rows = octet_smaller(plan.strip_rows, octet_larger(s->out_h, 1));
     return plan;
 }
@@ -80,7 +82,7 @@ octet_conv_split octet_conv_split_make(const octet_conv_plan *plan, size_t tasks
 }
 
 octet_conv_rows octet_conv_strip(const octet_conv_plan *plan, size_t strips, size_t strip) {
-    const size_t unit = plan->shape.out_w == 1 ? plan->family->mr : 1;
+    const size_t unit = strip_unit(plan);
     const size_t units = octet_divide_up(plan->shape.out_h, unit);
     return (octet_conv_rows){units * strip / strips * unit,
                              octet_smaller(units * (strip + 1) / strips * unit, plan->shape.out_h)};
