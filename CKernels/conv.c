@@ -250,6 +250,30 @@ static void run_columns(const strip_work *work, size_t first, size_t last) {
     }
 }
 
+// Panels first ..< last of the output rows of `work`: by chains as many as are faster that way, the others by tiles.
+static void run_strip(strip_work *work, const char *image, uint8_t zero, bool may_chain, size_t first, size_t last,
+                      char *scratch) {
+    const octet_conv_plan *plan = work->plan;
+    const octet_conv_rows rows = work->rows;
+    if (may_chain) work->rows.first += octet_chain_rows(plan, work->packed, rows.last - rows.first);
+    if (work->rows.first > rows.first) {
+        const octet_conv_rows chained = {rows.first, work->rows.first};
+        octet_chain_run(plan, image, zero, work->packed, work->epilogue, work->output, work->residual, chained, first,
+                        last, scratch);
+    }
+    if (work->rows.first == rows.last) return;
+    if (plan->gathered) {
+        gather_strip(plan, image, work->rows, zero, scratch);
+        work->activations = scratch;
+    } else if (plan->copied) {
+        copy_strip(plan, image, work->rows, zero, scratch);
+        work->activations = scratch;
+    } else {
+        work->activations = image + work->rows.first * plan->line_step;
+    }
+    run_columns(work, first, last);
+}
+
 void octet_conv_plan_run(const octet_conv_plan *plan, const void *input, uint8_t input_zero, const void *packed,
                          const octet_epilogue *epilogue, void *output, size_t tasks, size_t first, size_t last,
                          void *scratch) {
@@ -266,47 +290,29 @@ void octet_conv_plan_run(const octet_conv_plan *plan, const void *input, uint8_t
     const bool may_chain = family->chains && !epilogue->weight_zero && s->pad_top >= 0 && s->pad_left >= 0 &&
                            plan->output_pixel == s->out_c && plan->output_line == s->out_w * s->out_c;
     // Chains of single pixels copy no strip, and want as many pixels as there are: all tasks at once.
-    if (may_chain && first < last && plan->images == 1 && split.blocks == 1 && octet_chain_is_pixelwise(plan)) {
-        const octet_conv_rows rows = {octet_conv_strip(plan, split.strips, first).first,
-                                      octet_conv_strip(plan, split.strips, last - 1).last};
-        if (octet_chain_pays(plan, packed, rows.last - rows.first)) {
-            octet_chain_run(plan, input, input_zero, packed, epilogue, output, epilogue->residual, rows, 0, columns,
-                            strip);
-            return;
-        }
-    }
-    strip_work work = {
-        .plan = plan,
-        .tap_offsets = tap_offsets,
-        .packed = packed,
-        .epilogue = epilogue,
-        .output_size = output_size,
-    };
-    for (size_t task = first; task < last; task++) {
+    const bool joins = may_chain && octet_chain_is_pixelwise(plan) && plan->images == 1 && split.blocks == 1;
+    for (size_t task = first, next; task < last; task = next) {
         const size_t index = octet_quotient(task, split.blocks), block = task - index * split.blocks;
         const size_t image = octet_quotient(index, split.strips);
-        const char *from = (const char *)input + image * image_size;
-        work.rows = octet_conv_strip(plan, split.strips, index - image * split.strips);
+        next = task + 1;
+        strip_work work = {
+            .plan = plan,
+            .tap_offsets = tap_offsets,
+            .packed = packed,
+            .epilogue = epilogue,
+            .output_size = output_size,
+            .rows = octet_conv_strip(plan, split.strips, index - image * split.strips),
+        };
         work.output = (char *)output + image * plan->output_image * output_size;
         if (epilogue->residual)
             work.residual = (const char *)epilogue->residual + image * plan->output_image * family->source_size;
-        const size_t first_column = octet_quotient(columns * block, split.blocks);
-        const size_t last_column = octet_quotient(columns * (block + 1), split.blocks);
-        if (may_chain && octet_chain_pays(plan, packed, (work.rows.last - work.rows.first) * s->out_w)) {
-            octet_chain_run(plan, from, input_zero, packed, epilogue, work.output, work.residual, work.rows,
-                            first_column, last_column, strip);
-            continue;
+        if (joins) {
+            const size_t end = octet_conv_strip(plan, split.strips, last - 1).last;
+            if (octet_chain_rows(plan, packed, end - work.rows.first)) work.rows.last = end, next = last;
         }
-        if (plan->gathered) {
-            gather_strip(plan, from, work.rows, input_zero, strip);
-            work.activations = strip;
-        } else if (plan->copied) {
-            copy_strip(plan, from, work.rows, input_zero, strip);
-            work.activations = strip;
-        } else {
-            work.activations = from + work.rows.first * plan->line_step;
-        }
-        run_columns(&work, first_column, last_column);
+        run_strip(&work, (const char *)input + image * image_size, input_zero, may_chain,
+                  octet_quotient(columns * block, split.blocks), octet_quotient(columns * (block + 1), split.blocks),
+                  strip);
     }
 }
 
@@ -319,7 +325,7 @@ void octet_conv_run(const octet_gemm_family *family, const octet_conv_shape *sha
 
 bool octet_epilogue_fits_int32(const octet_epilogue *epilogue, size_t channels, size_t depth) {
     for (size_t c = 0; c < channels; c++) {
-        // (Weights with zero points count twice: |w − z| ≤ 255.)
+        // (With zero points, weights are 9 bits.)
         const double most = 255.0 * 255.0 * (double)depth + fabs((double)epilogue->initial[c]);
         const double real = most * fabs((double)epilogue->scale[c]) + fabs((double)epilogue->bias[c]);
         const double residual = epilogue->residual ? 512.0 * fabs((double)epilogue->residual_scale) : 0;

@@ -30,6 +30,11 @@ static bool has_padding(const octet_conv_shape *s) {
            octet_conv_input_columns(s) > s->in_w;
 }
 
+// Rows that a strip has a multiple of: whole vectors where chains take single pixels.
+static size_t strip_unit(const octet_conv_plan *plan) {
+    return plan->shape.out_w == 1 && plan->family->chains ? plan->family->chains->lanes : 1;
+}
+
 static octet_conv_plan make_plan(const octet_gemm_family *family, const octet_conv_shape *shape, size_t batch,
                                  bool pixelwise) {
     octet_conv_plan plan = {.family = family, .shape = *shape, .images = batch};
@@ -91,7 +96,7 @@ static octet_conv_plan make_plan(const octet_gemm_family *family, const octet_co
     const size_t fitting = plan.row_pitch ? octet_quotient(most, plan.row_pitch) : 0;
     const size_t reach = plan.gathered ? 1 : octet_conv_input_rows(s, 1);
     plan.strip_rows = fitting > reach ? octet_quotient(fitting - reach, plan.gathered ? 1 : s->stride_h) + 1 : 1;
-    if (s->out_w == 1) plan.strip_rows = octet_round_up(plan.strip_rows, family->mr);
+    if (s->out_w == 1) plan.strip_rows = octet_round_up(plan.strip_rows, octet_larger(strip_unit(&plan), family->mr));
     if (!pixelwise) plan.strip_rows = octet_smaller(plan.strip_rows, octet_larger(s->out_h, 1));
     return plan;
 }
@@ -116,13 +121,13 @@ static size_t fewest_strips(const octet_conv_plan *plan) {
 // block of panels copies its strip again, and few rows make less of each weight: strips are preferred unless blocks are
 // clearly more even.
 static octet_conv_split best_split(const octet_conv_plan *plan, size_t tasks) {
-    const size_t rows = plan->shape.out_h, least_strips = fewest_strips(plan);
+    const size_t units = octet_divide_up(plan->shape.out_h, strip_unit(plan)), least_strips = fewest_strips(plan);
     octet_conv_split best = {0, 0};
     size_t least = SIZE_MAX;
     for (size_t blocks = 1; blocks <= tasks && blocks <= columns(plan); blocks++) {
         const size_t strips = tasks / blocks;
-        if (strips * blocks != tasks || strips > rows || strips < least_strips) continue;
-        const size_t work = octet_divide_up(rows, strips) * (16 * octet_divide_up(columns(plan), blocks) + 1);
+        if (strips * blocks != tasks || strips > units || strips < least_strips) continue;
+        const size_t work = octet_divide_up(units, strips) * (16 * octet_divide_up(columns(plan), blocks) + 1);
         if (work < least - least / 32) best = (octet_conv_split){strips, blocks}, least = work;
     }
     return best;
@@ -134,8 +139,9 @@ octet_conv_split octet_conv_split_make(const octet_conv_plan *plan, size_t tasks
 }
 
 octet_conv_rows octet_conv_strip(const octet_conv_plan *plan, size_t strips, size_t strip) {
-    const size_t rows = plan->shape.out_h;
-    return (octet_conv_rows){octet_quotient(rows * strip, strips), octet_quotient(rows * (strip + 1), strips)};
+    const size_t unit = strip_unit(plan), rows = plan->shape.out_h, units = octet_divide_up(rows, unit);
+    return (octet_conv_rows){octet_quotient(units * strip, strips) * unit,
+                             octet_smaller(octet_quotient(units * (strip + 1), strips) * unit, rows)};
 }
 
 size_t octet_conv_plan_tasks(const octet_conv_plan *plan, size_t threads) {
