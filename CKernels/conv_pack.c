@@ -28,9 +28,11 @@ void octet_conv_pack(const octet_gemm_family *family, const octet_conv_shape *sh
             // Element e of this tap: input channel e of [group_inputs, kernel]. A merged run holds a row of taps.
             const size_t run = plan.merged ? tap / shape->kernel_w : tap;
             const size_t first = plan.merged ? tap % shape->kernel_w * plan.group_inputs : 0;
-            char *to = panel + run * plan.steps * nr * kr * size;
+            char *to = panel + plan.header_size + run * plan.steps * nr * kr * size;
             for (size_t e = 0; e < plan.group_inputs; e++) {
                 const size_t k = first + e;
+                if (plan.header_size)
+                    ((int32_t *)panel)[lane % nr] += family->shifts[k / kr % 2] * (int8_t)from[e * kernel + tap];
                 copy_weight(to + ((k / kr * nr + lane % nr) * kr + k % kr) * size, from + (e * kernel + tap) * size,
                             size);
             }

@@ -46,7 +46,8 @@ octet_conv_plan octet_conv_plan_make(const octet_gemm_family *family, const octe
     plan.taps = plan.merged ? s->kernel_h : s->kernel_h * s->kernel_w;
     plan.run_length = plan.merged ? s->kernel_w * s->in_c : plan.group_inputs;
     plan.steps = octet_divide_up(plan.run_length, family->kr);
-    plan.panel_size = plan.taps * plan.steps * family->kr * family->nr * family->weight_size;
+    plan.header_size = family->shifts[0] ? family->nr * sizeof(int32_t) : 0;
+    plan.panel_size = plan.header_size + plan.taps * plan.steps * family->kr * family->nr * family->weight_size;
 
     // A run that ends within a step reads beyond itself: harmless in scratch, where zero weights meet whatever follows.
     const bool whole_steps = plan.run_length % family->kr == 0;

@@ -12,10 +12,11 @@ typedef struct {
     // Weights. Depends on channels, kernel, dilation and groups only, so that they are packed once for every size.
     bool merged;  // a run is a whole kernel row, contiguous in memory, instead of one tap
     size_t group_inputs, group_outputs, group_panels;
-    size_t taps;        // runs
-    size_t run_length;  // elements of a run that exist
-    size_t steps;       // of kr elements, in a run
-    size_t panel_size;  // bytes of a packed panel
+    size_t taps;         // runs
+    size_t run_length;   // elements of a run that exist
+    size_t steps;        // of kr elements, in a run
+    size_t header_size;  // bytes in front of a panel's weights
+    size_t panel_size;   // bytes of a packed panel
 
     // Activations, as a tile reads them: a strip of input rows in scratch, or the tensor itself.
     bool copied;
