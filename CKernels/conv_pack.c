@@ -32,7 +32,7 @@ void octet_conv_pack(const octet_gemm_family *family, const octet_conv_shape *sh
             for (size_t e = 0; e < plan.group_inputs; e++) {
                 const size_t k = first + e;
                 if (plan.header_size)
-                    ((int32_t *)panel)[lane % nr] += family->shifts[k / kr % 2] * (int8_t)from[e * kernel + tap];
+                    ((int32_t *)panel)[lane % nr] += family->shifts[k % kr * 2 / kr] * (int8_t)from[e * kernel + tap];
                 copy_weight(to + ((k / kr * nr + lane % nr) * kr + k % kr) * size, from + (e * kernel + tap) * size,
                             size);
             }

@@ -1,4 +1,5 @@
-// What the instruction sets of arm64 share: 4 lanes of 32 bits. They differ in how they multiply bytes.
+// What the instruction sets of arm64 share: 4 lanes of 32 bits. They differ in how they multiply bytes, and so in the
+// tiles of their bytes.
 #define LANES 4
 #define BYTE_LANES 16
 
@@ -7,21 +8,6 @@ typedef float32x4_t float_vector;
 typedef uint8x16_t byte_vector;
 
 #include "few_bytes.h"
-
-// MARK: - Tiles: 24 accumulators, six rows of activations, two vectors of weights
-
-// clang-format off
-#define TILES_TALL(STAMP, panels)                                \
-    STAMP(1, panels) STAMP(2, panels) STAMP(3, panels)           \
-    STAMP(4, panels) STAMP(5, panels) STAMP(6, panels)
-// clang-format on
-#define TILES(STAMP)     \
-    TILES_TALL(STAMP, 1) \
-    TILES_TALL(STAMP, 2) TILES_TALL(STAMP, 3) TILES_TALL(STAMP, 4) STAMP(1, 5) STAMP(1, 6) STAMP(1, 7) STAMP(1, 8)
-#define TILE_MR 6
-#define TILE_PANELS 4
-#define TILE_WIDE_MR 1
-#define TILE_WIDE_PANELS 8
 
 // Hides from the compiler that a value does not change (for loops that only measure).
 #define OPAQUE(vector) __asm__ volatile("" : "+w"(vector))
@@ -134,6 +120,12 @@ OCTET_INLINE void byte_store_part(uint8_t *p, byte_vector v, size_t count) {
 // MARK: - Products, in loops of their own: generic/gemm.inc takes what float32_products and int8_products add to sums
 
 #define ISA_PRODUCTS
+
+// Tiles of so many panels, up to so many rows.
+#define TILES_TO_4(STAMP, panels) STAMP(1, panels) STAMP(2, panels) STAMP(3, panels) STAMP(4, panels)
+#define TILES_TO_5(STAMP, panels) TILES_TO_4(STAMP, panels) STAMP(5, panels)
+// Of the float32 tile.
+#define FLOAT32_TILES "../isa/neon_tiles.h"
 
 // Around an inner loop, for scripts/analyse-arm64.
 #ifdef OCTET_ANALYSE

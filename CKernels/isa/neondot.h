@@ -5,6 +5,7 @@
 #define ISA_FEATURES "NEON DotProd"
 #define ISA_DOT "sdot"
 
+#include "neon_tiles.h"
 #include "neon_vectors.h"
 
 #define INT8_KR 4
