@@ -187,6 +187,14 @@ typedef struct octet_isa {
 void octet_depthwise_pack_s8(const int8_t *weights, size_t channels, size_t taps, int8_t *packed, int32_t *sums);
 void octet_depthwise_pack_f32(const float *weights, size_t channels, size_t taps, float *packed);
 
+// MARK: - Misuse
+
+// Why no kernel may be given a shape (kernels check nothing themselves), or NULL if it may: empty sizes, channels that
+// groups do not divide, sizes whose products overflow and, for integers, sums that int32 does not hold. Whether windows
+// lie on the image is no question: what lies outside reads as padding.
+const char *octet_conv_refusal(const octet_conv_shape *, size_t batch, bool integers);
+const char *octet_window_refusal(const octet_window *, size_t batch);
+
 // MARK: - Dispatch
 
 // All instruction sets of this architecture, best first; the last one is "scalar" and needs nothing.
