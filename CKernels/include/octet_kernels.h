@@ -124,6 +124,12 @@ typedef struct {
     bool count_include_pad;  // average pooling: divide by the full window
 } octet_window;
 
+// A tensor with parameters by channel, seen as [outer, channels, inner]: channels along axis 0 have outer = 1, channels
+// last have inner = 1.
+typedef struct {
+    size_t outer, channels, inner;
+} octet_channels;
+
 typedef struct octet_isa {
     const char *name;      // "scalar", "avx2", "avx512vnni", …
     const char *features;  // what it needs, for people
@@ -152,9 +158,26 @@ typedef struct octet_isa {
     void (*quantize)(const float *x, size_t count, float scale, int32_t zero, float lower, float upper, uint8_t *out);
     void (*dequantize_u8)(const uint8_t *q, size_t count, float scale, int32_t zero, float *out);
     void (*dequantize_s8)(const int8_t *q, size_t count, float scale, int32_t zero, float *out);
+    // The same by channel: scale and zero are those of the channel, lower = low − zero, upper = high − zero.
+    void (*quantize_channels)(const octet_channels *, const float *x, const float *scale, const int32_t *zero,
+                              int32_t low, int32_t high, uint8_t *out);
+    void (*dequantize_channels_u8)(const octet_channels *, const uint8_t *q, const float *scale, const int32_t *zero,
+                                   float *out);
+    void (*dequantize_channels_s8)(const octet_channels *, const int8_t *q, const float *scale, const int32_t *zero,
+                                   float *out);
+    // As torch.fake_quantize_per_tensor_affine, which multiplies by the reciprocal:
+    //     q = round_half_even(x * (1 / scale)) + zero,  out = (clamp(q, low, high) − zero) * scale
+    // and mask = low ≤ q ≤ high (1 or 0), where the gradient passes; mask may be NULL. A NaN counts as −inf.
+    void (*fake_quantize)(const float *x, size_t count, float scale, int32_t zero, int32_t low, int32_t high,
+                          float *out, uint8_t *mask);
+    void (*fake_quantize_channels)(const octet_channels *, const float *x, const float *scale, const int32_t *zero,
+                                   int32_t low, int32_t high, float *out, uint8_t *mask);
     // out = round_half_even(clamp(float(q − zero) * scale, lower, upper)) + out_zero; scale = s_in / s_out
     void (*requantize_u8)(const uint8_t *q, size_t count, int32_t zero, float scale, int32_t out_zero, float lower,
                           float upper, uint8_t *out);
+    // The same for rows of `columns` bytes, `stride` and `out_stride` bytes apart (one operand of a concatenation).
+    void (*requantize_rows_u8)(const uint8_t *q, size_t stride, size_t rows, size_t columns, int32_t zero, float scale,
+                               int32_t out_zero, float lower, float upper, uint8_t *out, size_t out_stride);
     // out = round_half_even(clamp(float(a − a_zero) * a_scale + float(b − b_zero) * b_scale, lower, upper)) + out_zero
     void (*add_u8)(const uint8_t *a, int32_t a_zero, float a_scale, const uint8_t *b, int32_t b_zero, float b_scale,
                    size_t count, int32_t out_zero, float lower, float upper, uint8_t *out);
@@ -162,6 +185,11 @@ typedef struct octet_isa {
     void (*mul_u8)(const uint8_t *a, int32_t a_zero, const uint8_t *b, int32_t b_zero, size_t count, float scale,
                    int32_t out_zero, float lower, float upper, uint8_t *out);
     void (*clamp_u8)(const uint8_t *q, size_t count, uint8_t lower, uint8_t upper, uint8_t *out);
+    // out = table[q]; 256 entries
+    void (*lookup_u8)(const uint8_t *q, size_t count, const uint8_t *table, uint8_t *out);
+    // Copies rows of `columns` bytes, `stride` bytes apart, to rows `to_stride` bytes apart.
+    void (*copy_rows_u8)(const uint8_t *from, size_t stride, size_t rows, size_t columns, uint8_t *to,
+                         size_t to_stride);
     void (*clamp_f32)(const float *x, size_t count, float lower, float upper, float *out);
     void (*add_f32)(const float *a, const float *b, size_t count, float lower, float upper, float *out);
     void (*mul_f32)(const float *a, const float *b, size_t count, float *out);
@@ -172,6 +200,9 @@ typedef struct octet_isa {
     void (*to_nchw_f32)(const float *from, size_t channels, size_t pixels, float *to);
     // Smallest and largest finite value; counts ±inf and NaN. Start with +inf, −inf, 0, 0; calls accumulate.
     void (*min_max)(const float *x, size_t count, float *minimum, float *maximum, size_t *infinities, size_t *nans);
+    // The same for every channel; one count for all.
+    void (*min_max_channels)(const octet_channels *, const float *x, float *minimum, float *maximum, size_t *infinities,
+                             size_t *nans);
     // counts[i] += number of x with i = min(bins − 1, int((x − minimum) * (1 / width)…)) exactly as torch.histc:
     // i = int((x − minimum) * bins / (maximum − minimum)) in float32, x == maximum in the last bin; ±inf and outside:
     // dropped.
