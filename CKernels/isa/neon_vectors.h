@@ -6,6 +6,7 @@
 typedef int32x4_t int_vector;
 typedef float32x4_t float_vector;
 typedef uint8x16_t byte_vector;
+typedef int16x8_t short_vector;
 
 #include "few_bytes.h"
 
@@ -20,6 +21,10 @@ OCTET_INLINE void int_store(int32_t *p, int_vector v) { vst1q_s32(p, v); }
 OCTET_INLINE int_vector int_add(int_vector a, int_vector b) { return vaddq_s32(a, b); }
 OCTET_INLINE int_vector int_subtract(int_vector a, int_vector b) { return vsubq_s32(a, b); }
 OCTET_INLINE int_vector int_multiply(int_vector a, int_vector b) { return vmulq_s32(a, b); }
+// a = b ? yes : no
+OCTET_INLINE int_vector int_if_equal(int_vector a, int_vector b, int_vector yes, int_vector no) {
+    return vbslq_s32(vceqq_s32(a, b), yes, no);
+}
 // sum + a · b for a in 0 ... 255 and b in −128 ... 127
 OCTET_INLINE int_vector int_multiply_add_bytes(int_vector sum, int_vector a, int_vector b) {
     return vmlaq_s32(sum, a, b);
@@ -40,19 +45,25 @@ OCTET_INLINE float_vector float_multiply_add(float_vector sum, float_vector a, f
 // a > b ? a : b and a < b ? a : b, so b where either is NaN (fmax would give NaN)
 OCTET_INLINE float_vector float_max(float_vector a, float_vector b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 OCTET_INLINE float_vector float_min(float_vector a, float_vector b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
-OCTET_INLINE float_vector float_where(uint32x4_t mask, float_vector x) {
-    return vreinterpretq_f32_u32(vandq_u32(mask, vreinterpretq_u32_f32(x)));
-}
 OCTET_INLINE float_vector float_zero_where_nan(float_vector x, float_vector nan_like) {
-    return float_where(vceqq_f32(nan_like, nan_like), x);
+    return vreinterpretq_f32_u32(vandq_u32(vceqq_f32(nan_like, nan_like), vreinterpretq_u32_f32(x)));
+}
+OCTET_INLINE uint32x4_t float_between(float_vector x, float_vector low, float_vector high) {
+    return vandq_u32(vcgeq_f32(x, low), vcleq_f32(x, high));
 }
 // low ≤ x ≤ high ? yes : no
 OCTET_INLINE float_vector float_if_between(float_vector x, float_vector low, float_vector high, float_vector yes,
                                            float_vector no) {
-    return vbslq_f32(vandq_u32(vcgeq_f32(x, low), vcleq_f32(x, high)), yes, no);
+    return vbslq_f32(float_between(x, low, high), yes, no);
 }
+OCTET_INLINE bool float_has_nan(float_vector v) { return vminvq_u32(vceqq_f32(v, v)) == 0; }
+// For lanes without NaN
+OCTET_INLINE float float_smallest(float_vector v) { return vminvq_f32(v); }
+OCTET_INLINE float float_largest(float_vector v) { return vmaxvq_f32(v); }
 OCTET_INLINE float_vector float_from_int(int_vector v) { return vcvtq_f32_s32(v); }
 OCTET_INLINE int_vector float_round(float_vector v) { return vcvtnq_s32_f32(v); }  // half to even
+// Half to even; beyond the range of int16, any number beyond it on the same side
+OCTET_INLINE int_vector float_round_saturating(float_vector v) { return float_round(v); }
 OCTET_INLINE int_vector float_truncate(float_vector v) { return vcvtq_s32_f32(v); }
 
 // MARK: - The first `count` lanes (1 ... LANES): nothing else is touched, missing lanes read as 0
@@ -102,6 +113,7 @@ OCTET_INLINE void int_store_u8(uint8_t *p, int_vector v) { int_store_u8_part(p, 
 OCTET_INLINE byte_vector byte_broadcast(uint8_t x) { return vdupq_n_u8(x); }
 OCTET_INLINE byte_vector byte_load(const uint8_t *p) { return vld1q_u8(p); }
 OCTET_INLINE void byte_store(uint8_t *p, byte_vector v) { vst1q_u8(p, v); }
+OCTET_INLINE byte_vector byte_add(byte_vector a, byte_vector b) { return vaddq_u8(a, b); }
 OCTET_INLINE byte_vector byte_max(byte_vector a, byte_vector b) { return vmaxq_u8(a, b); }
 OCTET_INLINE byte_vector byte_min(byte_vector a, byte_vector b) { return vminq_u8(a, b); }
 OCTET_INLINE byte_vector byte_load_part(const uint8_t *p, size_t count) {
@@ -113,6 +125,46 @@ OCTET_INLINE void byte_store_part(uint8_t *p, byte_vector v, size_t count) {
     const uint64x2_t words = vreinterpretq_u64_u8(v);
     store_bytes(p, vgetq_lane_u64(words, 0), octet_smaller(count, 8));
     if (count > 8) store_bytes(p + 8, vgetq_lane_u64(words, 1), count - 8);
+}
+
+// Whether looking bytes up is quicker than requantizing them.
+#define BYTE_TABLE_IS_QUICK 1
+typedef struct {
+    uint8x16x4_t quarters[4];
+} byte_table;
+OCTET_INLINE byte_table byte_table_load(const uint8_t *entries) {
+    byte_table table;
+    OCTET_UNROLL
+    for (int q = 0; q < 4; q++) table.quarters[q] = vld1q_u8_x4(entries + 64 * q);
+    return table;
+}
+OCTET_INLINE byte_vector byte_look_up(const byte_table *table, byte_vector v) {
+    // An index beyond its quarter leaves what another quarter found.
+    byte_vector found = vqtbl4q_u8(table->quarters[0], v);
+    OCTET_UNROLL
+    for (int q = 1; q < 4; q++) {
+        v = vsubq_u8(v, vdupq_n_u8(64));
+        found = vqtbx4q_u8(found, table->quarters[q], v);
+    }
+    return found;
+}
+
+// MARK: - Four vectors of 32-bit lanes as one of bytes, in their order
+
+OCTET_INLINE short_vector short_broadcast(int16_t x) { return vdupq_n_s16(x); }
+// v saturated to int16, plus zero, saturated to 0 ... 255
+OCTET_INLINE byte_vector byte_saturate(const int_vector v[4], short_vector zero) {
+    const int16x8_t low = vqaddq_s16(vqmovn_high_s32(vqmovn_s32(v[0]), v[1]), zero);
+    const int16x8_t high = vqaddq_s16(vqmovn_high_s32(vqmovn_s32(v[2]), v[3]), zero);
+    return vqmovun_high_s16(vqmovun_s16(low), high);
+}
+// 1 where low ≤ v ≤ high, else 0
+OCTET_INLINE byte_vector byte_flags(const float_vector v[4], float_vector low, float_vector high) {
+    const uint16x8_t first = vcombine_u16(vmovn_u32(float_between(v[0], low, high)),  //
+                                          vmovn_u32(float_between(v[1], low, high)));
+    const uint16x8_t second =
+        vcombine_u16(vmovn_u32(float_between(v[2], low, high)), vmovn_u32(float_between(v[3], low, high)));
+    return vandq_u8(vcombine_u8(vmovn_u16(first), vmovn_u16(second)), vdupq_n_u8(1));
 }
 
 #include "float32_tile.h"
