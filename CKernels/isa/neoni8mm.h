@@ -8,11 +8,12 @@
 #include "neon_vectors.h"
 
 // 16 accumulators, two pairs of rows. (With a third pair compilers run out of registers.)
-#define TILES(STAMP)                                                                                                  \
-    TILES_TO_4(STAMP, 1)                                                                                              \
-    TILES_TO_4(STAMP, 2)                                                                                              \
-    TILES_TO_4(STAMP, 3) TILES_TO_4(STAMP, 4) STAMP(1, 5) STAMP(1, 6) STAMP(1, 7) STAMP(1, 8) STAMP(2, 5) STAMP(2, 6) \
-        STAMP(2, 7) STAMP(2, 8)
+// clang-format off
+#define TILES(STAMP)                                                                    \
+    TILES_TO_4(STAMP, 1) TILES_TO_4(STAMP, 2) TILES_TO_4(STAMP, 3) TILES_TO_4(STAMP, 4) \
+    STAMP(1, 5) STAMP(1, 6) STAMP(1, 7) STAMP(1, 8)                                     \
+    STAMP(2, 5) STAMP(2, 6) STAMP(2, 7) STAMP(2, 8)
+// clang-format on
 #define TILE_MR 4
 #define TILE_PANELS 4
 #define TILE_WIDE_MR 2
