@@ -130,6 +130,8 @@ typedef struct {
     size_t outer, channels, inner;
 } octet_channels;
 
+typedef enum { OCTET_EXP, OCTET_SIGMOID, OCTET_TANH, OCTET_ERF, OCTET_GELU, OCTET_SILU } octet_unary;
+
 typedef struct octet_isa {
     const char *name;      // "scalar", "avx2", "avx512vnni", …
     const char *features;  // what it needs, for people
@@ -165,6 +167,10 @@ typedef struct octet_isa {
                                    float *out);
     void (*dequantize_channels_s8)(const octet_channels *, const int8_t *q, const float *scale, const int32_t *zero,
                                    float *out);
+    // ONNX's DynamicQuantizeLinear for every row of `columns`: its range and 0 make scale and zero point,
+    //     scale = (max − min) / 255 (1 if that is 0),  zero = round_half_even(clamp(−min / scale, 0, 255))
+    // and bytes as above. ±inf and NaN do not count for the range.
+    void (*quantize_rows)(const float *x, size_t rows, size_t columns, uint8_t *out, float *scale, int32_t *zero);
     // As torch.fake_quantize_per_tensor_affine, which multiplies by the reciprocal:
     //     q = round_half_even(x * (1 / scale)) + zero,  out = (clamp(q, low, high) − zero) * scale
     // and mask = low ≤ q ≤ high (1 or 0), where the gradient passes; mask may be NULL. A NaN counts as −inf.
@@ -193,6 +199,27 @@ typedef struct octet_isa {
     void (*clamp_f32)(const float *x, size_t count, float lower, float upper, float *out);
     void (*add_f32)(const float *a, const float *b, size_t count, float lower, float upper, float *out);
     void (*mul_f32)(const float *a, const float *b, size_t count, float *out);
+
+    // The rest of float32 gives the same bits on every instruction set: no fused multiply-add, sums in a fixed order.
+    // Largest errors found, in units of the last place: exp 1, tanh 1.3, sigmoid 2.2, erf 2.5, silu 2.8, gelu 5; what
+    // would be smaller than 2⁻¹²⁴ comes with an absolute error of at most that. silu = x · sigmoid(x), gelu = x · Φ(x).
+    void (*unary_f32)(octet_unary, const float *x, size_t count, float *out);
+    // out = e^(x − max) / Σ e^(x − max) for every row of `columns`; log: out = x − max − ln Σ e^(x − max)
+    void (*softmax_f32)(const float *x, size_t rows, size_t columns, float *out);
+    void (*log_softmax_f32)(const float *x, size_t rows, size_t columns, float *out);
+    // out = (x − mean) / √(variance + epsilon) · scale[i] + bias[i] for every row, mean and variance (biased) of the
+    // row. NULL: no scale, no bias.
+    void (*layer_norm_f32)(const float *x, size_t rows, size_t columns, const float *scale, const float *bias,
+                           float epsilon, float *out);
+    // gates: [rows, 4, hidden] in the order input i, forget f, fresh g, output o (that of PyTorch), before activation:
+    //     next_cell = σ(f) · cell + σ(i) · tanh(g),  out = σ(o) · tanh(next_cell);  next_cell may be cell
+    void (*lstm_gates_f32)(const float *gates, const float *cell, size_t rows, size_t hidden, float *next_cell,
+                           float *out);
+    // What comes from the input and what from the state, each [rows, 3, hidden] in the order reset r, update z, fresh n
+    // (that of PyTorch; ONNX: linear_before_reset), before activation:
+    //     n' = tanh(n_input + σ(r) · n_state),  out = n' + σ(z) · (state − n');  out may be state
+    void (*gru_gates_f32)(const float *from_input, const float *from_state, const float *state, size_t rows,
+                          size_t hidden, float *out);
     // [channels, pixels] → [pixels, channels] and back, of one image
     void (*to_nhwc_u8)(const uint8_t *from, size_t channels, size_t pixels, uint8_t *to);
     void (*to_nhwc_f32)(const float *from, size_t channels, size_t pixels, float *to);

@@ -53,6 +53,9 @@ OCTET_INLINE int_vector int_load(const int32_t *p) { return _mm512_loadu_si512(p
 OCTET_INLINE int_vector int_add(int_vector a, int_vector b) { return _mm512_add_epi32(a, b); }
 OCTET_INLINE int_vector int_subtract(int_vector a, int_vector b) { return _mm512_sub_epi32(a, b); }
 OCTET_INLINE int_vector int_multiply(int_vector a, int_vector b) { return _mm512_mullo_epi32(a, b); }
+OCTET_INLINE int_vector int_and(int_vector a, int_vector b) { return _mm512_and_si512(a, b); }
+OCTET_INLINE int_vector int_or(int_vector a, int_vector b) { return _mm512_or_si512(a, b); }
+OCTET_INLINE int_vector int_shift_left(int_vector v, unsigned bits) { return _mm512_slli_epi32(v, bits); }
 // a = b ? yes : no
 OCTET_INLINE int_vector int_if_equal(int_vector a, int_vector b, int_vector yes, int_vector no) {
     return _mm512_mask_mov_epi32(no, _mm512_cmpeq_epi32_mask(a, b), yes);
@@ -72,6 +75,7 @@ OCTET_INLINE float_vector float_add(float_vector a, float_vector b) { return _mm
 OCTET_INLINE float_vector float_subtract(float_vector a, float_vector b) { return _mm512_sub_ps(a, b); }
 OCTET_INLINE float_vector float_multiply(float_vector a, float_vector b) { return _mm512_mul_ps(a, b); }
 OCTET_INLINE float_vector float_divide(float_vector a, float_vector b) { return _mm512_div_ps(a, b); }
+OCTET_INLINE float_vector float_square_root(float_vector v) { return _mm512_sqrt_ps(v); }
 OCTET_INLINE float_vector float_multiply_add(float_vector sum, float_vector a, float_vector b) {
     return _mm512_fmadd_ps(a, b, sum);
 }
@@ -87,6 +91,12 @@ OCTET_INLINE float_vector float_if_between(float_vector x, float_vector low, flo
     const __mmask16 above = _mm512_cmp_ps_mask(x, low, _CMP_GE_OQ);
     return _mm512_mask_blend_ps(_mm512_mask_cmp_ps_mask(above, x, high, _CMP_LE_OQ), no, yes);
 }
+// a < b ? yes : no
+OCTET_INLINE float_vector float_if_less(float_vector a, float_vector b, float_vector yes, float_vector no) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes);
+}
+OCTET_INLINE int_vector float_bits(float_vector v) { return _mm512_castps_si512(v); }
+OCTET_INLINE float_vector float_with_bits(int_vector bits) { return _mm512_castsi512_ps(bits); }
 OCTET_INLINE bool float_has_nan(float_vector v) { return _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q) != 0; }
 // For lanes without NaN
 OCTET_INLINE float float_smallest(float_vector v) { return _mm512_reduce_min_ps(v); }

@@ -61,7 +61,7 @@ OCTET_INLINE int_vector int_load(const int32_t *p) {
 }
 OCTET_INLINE void int_store(int32_t *p, int_vector v) { FOR_LANES p[i] = v.lane[i]; }
 OCTET_INLINE int_vector int_add(int_vector a, int_vector b) {
-    FOR_LANES a.lane[i] += b.lane[i];
+    FOR_LANES a.lane[i] = (int32_t)((uint32_t)a.lane[i] + (uint32_t)b.lane[i]);
     return a;
 }
 OCTET_INLINE int_vector int_subtract(int_vector a, int_vector b) {
@@ -75,6 +75,18 @@ OCTET_INLINE int_vector int_multiply(int_vector a, int_vector b) {
 OCTET_INLINE int_vector int_if_equal(int_vector a, int_vector b, int_vector yes, int_vector no) {
     FOR_LANES no.lane[i] = a.lane[i] == b.lane[i] ? yes.lane[i] : no.lane[i];
     return no;
+}
+OCTET_INLINE int_vector int_and(int_vector a, int_vector b) {
+    FOR_LANES a.lane[i] &= b.lane[i];
+    return a;
+}
+OCTET_INLINE int_vector int_or(int_vector a, int_vector b) {
+    FOR_LANES a.lane[i] |= b.lane[i];
+    return a;
+}
+OCTET_INLINE int_vector int_shift_left(int_vector v, int bits) {
+    FOR_LANES v.lane[i] = (int32_t)((uint32_t)v.lane[i] << bits);
+    return v;
 }
 OCTET_INLINE int_vector int_multiply_add_bytes(int_vector sum, int_vector a, int_vector b) {
     FOR_LANES sum.lane[i] += a.lane[i] * b.lane[i];
@@ -110,6 +122,10 @@ OCTET_INLINE float_vector float_divide(float_vector a, float_vector b) {
     FOR_LANES a.lane[i] /= b.lane[i];
     return a;
 }
+OCTET_INLINE float_vector float_square_root(float_vector v) {
+    FOR_LANES v.lane[i] = sqrtf(v.lane[i]);
+    return v;
+}
 OCTET_INLINE float_vector float_multiply_add(float_vector sum, float_vector a, float_vector b) {
     FOR_LANES sum.lane[i] += a.lane[i] * b.lane[i];
     return sum;
@@ -131,6 +147,20 @@ OCTET_INLINE float_vector float_if_between(float_vector x, float_vector low, flo
                                            float_vector no) {
     FOR_LANES no.lane[i] = x.lane[i] >= low.lane[i] && x.lane[i] <= high.lane[i] ? yes.lane[i] : no.lane[i];
     return no;
+}
+OCTET_INLINE float_vector float_if_less(float_vector a, float_vector b, float_vector yes, float_vector no) {
+    FOR_LANES no.lane[i] = a.lane[i] < b.lane[i] ? yes.lane[i] : no.lane[i];
+    return no;
+}
+OCTET_INLINE int_vector float_bits(float_vector v) {
+    int_vector bits;
+    memcpy(&bits, &v, sizeof bits);
+    return bits;
+}
+OCTET_INLINE float_vector float_with_bits(int_vector bits) {
+    float_vector v;
+    memcpy(&v, &bits, sizeof v);
+    return v;
 }
 OCTET_INLINE bool float_has_nan(float_vector v) {
     bool found = false;

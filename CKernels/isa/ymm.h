@@ -32,6 +32,9 @@ OCTET_INLINE void int_store(int32_t *p, int_vector v) { _mm256_storeu_si256((__m
 OCTET_INLINE int_vector int_add(int_vector a, int_vector b) { return _mm256_add_epi32(a, b); }
 OCTET_INLINE int_vector int_subtract(int_vector a, int_vector b) { return _mm256_sub_epi32(a, b); }
 OCTET_INLINE int_vector int_multiply(int_vector a, int_vector b) { return _mm256_mullo_epi32(a, b); }
+OCTET_INLINE int_vector int_and(int_vector a, int_vector b) { return _mm256_and_si256(a, b); }
+OCTET_INLINE int_vector int_or(int_vector a, int_vector b) { return _mm256_or_si256(a, b); }
+OCTET_INLINE int_vector int_shift_left(int_vector v, int bits) { return _mm256_slli_epi32(v, bits); }
 // a = b ? yes : no
 OCTET_INLINE int_vector int_if_equal(int_vector a, int_vector b, int_vector yes, int_vector no) {
     return _mm256_blendv_epi8(no, yes, _mm256_cmpeq_epi32(a, b));
@@ -46,6 +49,7 @@ OCTET_INLINE float_vector float_add(float_vector a, float_vector b) { return _mm
 OCTET_INLINE float_vector float_subtract(float_vector a, float_vector b) { return _mm256_sub_ps(a, b); }
 OCTET_INLINE float_vector float_multiply(float_vector a, float_vector b) { return _mm256_mul_ps(a, b); }
 OCTET_INLINE float_vector float_divide(float_vector a, float_vector b) { return _mm256_div_ps(a, b); }
+OCTET_INLINE float_vector float_square_root(float_vector v) { return _mm256_sqrt_ps(v); }
 OCTET_INLINE float_vector float_multiply_add(float_vector sum, float_vector a, float_vector b) {
     return _mm256_fmadd_ps(a, b, sum);
 }
@@ -61,6 +65,12 @@ OCTET_INLINE float_vector float_if_between(float_vector x, float_vector low, flo
     const __m256 inside = _mm256_and_ps(_mm256_cmp_ps(x, low, _CMP_GE_OQ), _mm256_cmp_ps(x, high, _CMP_LE_OQ));
     return _mm256_blendv_ps(no, yes, inside);
 }
+// a < b ? yes : no
+OCTET_INLINE float_vector float_if_less(float_vector a, float_vector b, float_vector yes, float_vector no) {
+    return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
+OCTET_INLINE int_vector float_bits(float_vector v) { return _mm256_castps_si256(v); }
+OCTET_INLINE float_vector float_with_bits(int_vector bits) { return _mm256_castsi256_ps(bits); }
 OCTET_INLINE bool float_has_nan(float_vector v) { return _mm256_movemask_ps(_mm256_cmp_ps(v, v, _CMP_UNORD_Q)) != 0; }
 // For lanes without NaN
 OCTET_INLINE float float_smallest(float_vector v) {
