@@ -21,6 +21,9 @@ OCTET_INLINE void int_store(int32_t *p, int_vector v) { vst1q_s32(p, v); }
 OCTET_INLINE int_vector int_add(int_vector a, int_vector b) { return vaddq_s32(a, b); }
 OCTET_INLINE int_vector int_subtract(int_vector a, int_vector b) { return vsubq_s32(a, b); }
 OCTET_INLINE int_vector int_multiply(int_vector a, int_vector b) { return vmulq_s32(a, b); }
+OCTET_INLINE int_vector int_and(int_vector a, int_vector b) { return vandq_s32(a, b); }
+OCTET_INLINE int_vector int_or(int_vector a, int_vector b) { return vorrq_s32(a, b); }
+OCTET_INLINE int_vector int_shift_left(int_vector v, int bits) { return vshlq_s32(v, vdupq_n_s32(bits)); }
 // a = b ? yes : no
 OCTET_INLINE int_vector int_if_equal(int_vector a, int_vector b, int_vector yes, int_vector no) {
     return vbslq_s32(vceqq_s32(a, b), yes, no);
@@ -39,6 +42,7 @@ OCTET_INLINE float_vector float_add(float_vector a, float_vector b) { return vad
 OCTET_INLINE float_vector float_subtract(float_vector a, float_vector b) { return vsubq_f32(a, b); }
 OCTET_INLINE float_vector float_multiply(float_vector a, float_vector b) { return vmulq_f32(a, b); }
 OCTET_INLINE float_vector float_divide(float_vector a, float_vector b) { return vdivq_f32(a, b); }
+OCTET_INLINE float_vector float_square_root(float_vector v) { return vsqrtq_f32(v); }
 OCTET_INLINE float_vector float_multiply_add(float_vector sum, float_vector a, float_vector b) {
     return vfmaq_f32(sum, a, b);
 }
@@ -56,6 +60,12 @@ OCTET_INLINE float_vector float_if_between(float_vector x, float_vector low, flo
                                            float_vector no) {
     return vbslq_f32(float_between(x, low, high), yes, no);
 }
+// a < b ? yes : no
+OCTET_INLINE float_vector float_if_less(float_vector a, float_vector b, float_vector yes, float_vector no) {
+    return vbslq_f32(vcltq_f32(a, b), yes, no);
+}
+OCTET_INLINE int_vector float_bits(float_vector v) { return vreinterpretq_s32_f32(v); }
+OCTET_INLINE float_vector float_with_bits(int_vector bits) { return vreinterpretq_f32_s32(bits); }
 OCTET_INLINE bool float_has_nan(float_vector v) { return vminvq_u32(vceqq_f32(v, v)) == 0; }
 // For lanes without NaN
 OCTET_INLINE float float_smallest(float_vector v) { return vminvq_f32(v); }
