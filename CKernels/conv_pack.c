@@ -27,9 +27,12 @@ void octet_conv_pack(const octet_gemm_family *family, const octet_conv_shape *sh
         for (size_t tap = 0; tap < kernel; tap++) {
             // Runs hold the weights of one or more taps, input channel by input channel.
             const size_t first = tap * plan.group_inputs, run = octet_quotient(first, plan.run_length);
-            size_t k = first - run * plan.run_length, within = k % kr;
-            char *to = panel + (run * plan.steps + k / kr) * nr * kr * size + lane % nr * kr * size;
+            const size_t k = first - run * plan.run_length;
+            size_t within = k % kr;
+            char *to = panel + plan.header_size + (run * plan.steps + k / kr) * nr * kr * size + lane % nr * kr * size;
             for (size_t e = 0; e < plan.group_inputs; e++) {
+                if (plan.header_size)
+                    ((int32_t *)panel)[lane % nr] += family->shifts[within * 2 / kr] * (int8_t)from[e * kernel + tap];
                 copy_weight(to + within * size, from + (e * kernel + tap) * size, size);
                 if (++within == kr) within = 0, to += nr * kr * size;
             }

@@ -66,7 +66,8 @@ static octet_conv_plan make_plan(const octet_gemm_family *family, const octet_co
             plan.steps = steps;
         }
     }
-    plan.panel_size = plan.taps * plan.steps * family->kr * family->nr * family->weight_size;
+    plan.header_size = family->shifts[0] ? family->nr * sizeof(int32_t) : 0;
+    plan.panel_size = plan.header_size + plan.taps * plan.steps * family->kr * family->nr * family->weight_size;
     plan.tile_rows = plan.taps * plan.steps < short_steps ? family->short_mr : family->mr;
 
     // A run that ends within a step reads beyond itself: harmless in scratch, where zero weights meet whatever follows.

@@ -15,11 +15,12 @@ typedef struct {
     bool gathered;  // one run is a whole window, brought together from its rows
     bool merged;    // a run is a whole kernel row, contiguous in memory, instead of one tap
     size_t group_inputs, group_outputs, group_panels;
-    size_t taps;        // runs
-    size_t run_length;  // elements of a run that exist
-    size_t steps;       // of kr elements, in a run
-    size_t panel_size;  // bytes of a packed panel
-    size_t tile_rows;   // of the tallest tile
+    size_t taps;         // runs
+    size_t run_length;   // elements of a run that exist
+    size_t steps;        // of kr elements, in a run
+    size_t header_size;  // bytes in front of a panel's weights
+    size_t panel_size;   // bytes of a packed panel
+    size_t tile_rows;    // of the tallest tile
 
     // Activations, as a tile reads them: a strip of input rows (or of windows) in scratch, or the tensor itself.
     bool copied;

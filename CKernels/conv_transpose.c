@@ -1,5 +1,6 @@
-// Transposed convolution as stride_h · stride_w convolutions of stride 1. Output pixels whose places have the same remainder
-// modulo the stride (a phase) use the same taps of the kernel, and neighbours among them read neighbouring inputs.
+// Transposed convolution as stride_h · stride_w convolutions of stride 1. Output pixels whose places have the same
+// remainder modulo the stride (a phase) use the same taps of the kernel, and neighbours among them read neighbouring
+// inputs.
 #include <string.h>
 
 #include "conv_plan.h"
@@ -94,8 +95,7 @@ static void reorder(const octet_conv_shape *s, const phase *p, const char *weigh
             const char *from = weights + (input * outputs + channel % outputs) * kernel * size;
             for (size_t y = p->y.count; y-- > 0;)
                 for (size_t x = p->x.count; x-- > 0; to += size) {
-                    const size_t tap =
-                        (p->y.first + y * p->y.step) * s->kernel_w + p->x.first + x * p->x.step;
+                    const size_t tap = (p->y.first + y * p->y.step) * s->kernel_w + p->x.first + x * p->x.step;
                     memcpy(to, from + tap * size, size);
                 }
         }
@@ -139,9 +139,8 @@ size_t octet_conv_transpose_tasks(const octet_gemm_family *family, const octet_c
 }
 
 void octet_conv_transpose_run(const octet_gemm_family *family, const octet_conv_shape *shape, size_t batch,
-                              const void *input, uint8_t input_zero, const void *packed,
-                              const octet_epilogue *epilogue, void *output, size_t threads, size_t first, size_t last,
-                              void *scratch) {
+                              const void *input, uint8_t input_zero, const void *packed, const octet_epilogue *epilogue,
+                              void *output, size_t threads, size_t first, size_t last, void *scratch) {
     const size_t output_size = epilogue->output == OCTET_OUTPUT_UINT8 && family->source_size == 1 ? 1 : 4;
     const size_t channels = octet_conv_padded_channels(family, shape);
     const char *weights = packed;

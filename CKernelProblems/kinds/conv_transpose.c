@@ -93,25 +93,25 @@ static bool meets(size_t out, size_t k, size_t in_size, size_t stride, size_t di
     return place >= 0 && (size_t)place % stride == 0 && *in < in_size;
 }
 
-#define NAIVE(input_type, weight_type, type, finish)                                                             \
-    for (size_t i = 0; i < t->batch * s->out_h * s->out_w * s->out_c; i++) {                                     \
+#define NAIVE(input_type, weight_type, type, finish)                                                              \
+    for (size_t i = 0; i < t->batch * s->out_h * s->out_w * s->out_c; i++) {                                      \
         const size_t channel = i % s->out_c, x = i / s->out_c % s->out_w, y = i / s->out_c / s->out_w % s->out_h; \
-        const size_t image = i / s->out_c / s->out_w / s->out_h, group = channel / outputs;                      \
-        type sum = 0;                                                                                            \
-        size_t row, column;                                                                                      \
-        for (size_t ky = 0; ky < s->kernel_h; ky++) {                                                            \
-            if (!meets(y, ky, s->in_h, s->stride_h, s->dilation_h, s->pad_top, &row)) continue;                  \
-            for (size_t kx = 0; kx < s->kernel_w; kx++) {                                                        \
-                if (!meets(x, kx, s->in_w, s->stride_w, s->dilation_w, s->pad_left, &column)) continue;          \
-                const size_t pixel = (image * s->in_h + row) * s->in_w + column;                                 \
-                for (size_t c = group * inputs; c < (group + 1) * inputs; c++) {                                 \
-                    const size_t k = ((c * outputs + channel % outputs) * s->kernel_h + ky) * s->kernel_w + kx;  \
-                    sum += (type)(((const input_type *)t->input)[pixel * s->in_c + c] - (input_type)zero) *      \
-                           (type)((const weight_type *)t->weights)[k];                                           \
-                }                                                                                                \
-            }                                                                                                    \
-        }                                                                                                        \
-        finish(p, &t->data, i, sum);                                                                             \
+        const size_t image = i / s->out_c / s->out_w / s->out_h, group = channel / outputs;                       \
+        type sum = 0;                                                                                             \
+        size_t row, column;                                                                                       \
+        for (size_t ky = 0; ky < s->kernel_h; ky++) {                                                             \
+            if (!meets(y, ky, s->in_h, s->stride_h, s->dilation_h, s->pad_top, &row)) continue;                   \
+            for (size_t kx = 0; kx < s->kernel_w; kx++) {                                                         \
+                if (!meets(x, kx, s->in_w, s->stride_w, s->dilation_w, s->pad_left, &column)) continue;           \
+                const size_t pixel = (image * s->in_h + row) * s->in_w + column;                                  \
+                for (size_t c = group * inputs; c < (group + 1) * inputs; c++) {                                  \
+                    const size_t k = ((c * outputs + channel % outputs) * s->kernel_h + ky) * s->kernel_w + kx;   \
+                    sum += (type)(((const input_type *)t->input)[pixel * s->in_c + c] - (input_type)zero) *       \
+                           (type)((const weight_type *)t->weights)[k];                                            \
+                }                                                                                                 \
+            }                                                                                                     \
+        }                                                                                                         \
+        finish(p, &t->data, i, sum);                                                                              \
     }
 
 static void expect(octet_problem *p) {
@@ -132,8 +132,8 @@ static size_t prepare(octet_problem *p) {
     const octet_conv_shape *s = &t->shape;
     const size_t padded = octet_conv_padded_channels(family, s), phases = octet_conv_transpose_phases(s);
     void *packed = octet_add_packed(p, octet_conv_transpose_packed_size(family, s), octet_cache_line_size);
-    void *reordered = octet_add_packed(p, s->in_c * (s->out_c / s->groups) * s->kernel_h * s->kernel_w *
-                                              family->weight_size, family->weight_size);
+    void *reordered = octet_add_packed(
+        p, s->in_c * (s->out_c / s->groups) * s->kernel_h * s->kernel_w * family->weight_size, family->weight_size);
     int32_t *sums = is_float(p->kind) ? NULL : octet_add_packed(p, phases * padded * sizeof *sums, sizeof *sums);
     octet_conv_transpose_pack(family, s, t->weights, reordered, packed, sums);
     t->packed = packed;
@@ -155,38 +155,39 @@ static void run(octet_problem *p, size_t first, size_t last, void *scratch) {
                              t->output, p->threads, first, last, scratch);
 }
 
-#define PARAMETERS                                                                                              \
-    OCTET_NUMBER("batch", 1, 1 << 16, 1, 1, 1, 2, 3), OCTET_NUMBER("in_h", 1, 1 << 16, 28, 1, 2, 3, 5, 7, 8),   \
-        OCTET_NUMBER("in_w", 1, 1 << 16, 28, 1, 2, 4, 5, 9, 13),                                                \
-        OCTET_CROSSED("in_c", 1, 1 << 16, 64, 1, 3, 4, 8, 15, 33),                                              \
-        OCTET_NUMBER("out_c", 1, 1 << 16, 32, 1, 3, 8, 15, 16, 17, 32, 35),                                     \
-        OCTET_CROSSED("kernel_h", 1, 64, 2, 1, 2, 3, 4, 5), OCTET_NUMBER("kernel_w", 1, 64, 2, 1, 2, 3, 4, 5),  \
-        OCTET_CROSSED("stride_h", 1, 64, 2, 1, 2, 3), OCTET_NUMBER("stride_w", 1, 64, 2, 1, 2, 2, 3, 4),        \
-        OCTET_NUMBER("dilation_h", 1, 64, 1, 1, 1, 2, 3), OCTET_NUMBER("dilation_w", 1, 64, 1, 1, 1, 2, 3),     \
-        OCTET_CROSSED("pad_top", 0, 64, 0, 0, 1, 2, 4), OCTET_NUMBER("pad_left", 0, 64, 0, 0, 1, 2, 3),         \
-        OCTET_NUMBER("extra_h", 0, 64, 0, 0, 0, 1, 2), OCTET_NUMBER("extra_w", 0, 64, 0, 0, 0, 1, 3),           \
+#define PARAMETERS                                                                                             \
+    OCTET_NUMBER("batch", 1, 1 << 16, 1, 1, 1, 2, 3), OCTET_NUMBER("in_h", 1, 1 << 16, 28, 1, 2, 3, 5, 7, 8),  \
+        OCTET_NUMBER("in_w", 1, 1 << 16, 28, 1, 2, 4, 5, 9, 13),                                               \
+        OCTET_CROSSED("in_c", 1, 1 << 16, 64, 1, 3, 4, 8, 15, 33),                                             \
+        OCTET_NUMBER("out_c", 1, 1 << 16, 32, 1, 3, 8, 15, 16, 17, 32, 35),                                    \
+        OCTET_CROSSED("kernel_h", 1, 64, 2, 1, 2, 3, 4, 5), OCTET_NUMBER("kernel_w", 1, 64, 2, 1, 2, 3, 4, 5), \
+        OCTET_CROSSED("stride_h", 1, 64, 2, 1, 2, 3), OCTET_NUMBER("stride_w", 1, 64, 2, 1, 2, 2, 3, 4),       \
+        OCTET_NUMBER("dilation_h", 1, 64, 1, 1, 1, 2, 3), OCTET_NUMBER("dilation_w", 1, 64, 1, 1, 1, 2, 3),    \
+        OCTET_CROSSED("pad_top", 0, 64, 0, 0, 1, 2, 4), OCTET_NUMBER("pad_left", 0, 64, 0, 0, 1, 2, 3),        \
+        OCTET_NUMBER("extra_h", 0, 64, 0, 0, 0, 1, 2), OCTET_NUMBER("extra_w", 0, 64, 0, 0, 0, 1, 3),          \
         OCTET_NUMBER("groups", 1, 1 << 16, 1, 1, 1, 1, 2, 3)
 
 static const octet_parameter integers[] = {OCTET_COMMON_PARAMETERS, PARAMETERS, OCTET_INTEGER_EPILOGUE};
 static const octet_parameter floats[] = {OCTET_COMMON_PARAMETERS, PARAMETERS, OCTET_FLOAT_EPILOGUE};
 static const char *const cases[] = {"threads=2", "in_h=56 in_w=56 kernel_h=4 kernel_w=4 pad_top=1 pad_left=1",
-                                    "in_h=9 in_w=7 stride_h=1 stride_w=1 kernel_h=3 kernel_w=3 pad_top=1 pad_left=1", NULL};
+                                    "in_h=9 in_w=7 stride_h=1 stride_w=1 kernel_h=3 kernel_w=3 pad_top=1 pad_left=1",
+                                    NULL};
 
-#define KIND(symbol, name_, is_exact, list)                       \
-    const octet_kind octet_kind_##symbol = {                      \
-        .name = name_,                                            \
-        .parameters = list,                                       \
-        .parameter_count = OCTET_COUNT(list),                     \
-        .draws = 2,                                               \
-        .cases = cases,                                           \
-        .exact = is_exact,                                        \
-        .refusal = refusal,                                       \
-        .work = work,                                             \
-        .state_size = sizeof(transposed),                         \
-        .make = make,                                             \
-        .expect = expect,                                         \
-        .prepare = prepare,                                       \
-        .run = run,                                               \
+#define KIND(symbol, name_, is_exact, list)   \
+    const octet_kind octet_kind_##symbol = {  \
+        .name = name_,                        \
+        .parameters = list,                   \
+        .parameter_count = OCTET_COUNT(list), \
+        .draws = 2,                           \
+        .cases = cases,                       \
+        .exact = is_exact,                    \
+        .refusal = refusal,                   \
+        .work = work,                         \
+        .state_size = sizeof(transposed),     \
+        .make = make,                         \
+        .expect = expect,                     \
+        .prepare = prepare,                   \
+        .run = run,                           \
     };
 KIND(conv_transpose, "conv-transpose", true, integers)
 KIND(float_conv_transpose, "float-conv-transpose", false, floats)

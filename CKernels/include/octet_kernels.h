@@ -86,6 +86,9 @@ typedef struct {
     size_t source_size;           // bytes of an activation in a tensor (1 or 4)
     size_t stored_size;           // bytes of an activation where a tile reads it (int8 on AVX2: 2)
     size_t weight_size;           // bytes of a packed weight
+    // What a tile takes from the activations in the first and in the second half of a step, to multiply signed bytes.
+    // Not 0: each panel starts with int32[nr], what that takes from its channels' sums.
+    uint8_t shifts[2];
     void (*tile)(const octet_tile *);
     void (*store)(void *to, const void *from, size_t count);  // tensor elements → stored elements
     const octet_chain_kernel *chains;                         // NULL: none

@@ -28,7 +28,7 @@ OCTET_INLINE __m256i int8_dot(__m256i sum, int8_activations a, int8_weights w) {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(a, w));
 }
 // The byte multiply, whatever it saturates: what chains come near to, and what the speed of this CPU is measured by.
-#define INT8_PEAK_KR 4
+#define INT8_PEAK_PRODUCTS (LANES * 4)
 OCTET_INLINE __m256i int8_peak_dot(__m256i sum, __m256i a, __m256i w) {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, w), _mm256_set1_epi16(1)));
 }

@@ -8,6 +8,8 @@ typedef __m256 float_vector;
 typedef __m256i byte_vector;
 typedef __m256i short_vector;
 
+#include "few_bytes.h"
+
 // MARK: - Tiles: 12 accumulators, two vectors of weights, one of activations
 
 #define TILES_TALL(STAMP, panels) \
@@ -131,45 +133,6 @@ OCTET_INLINE void float_store_part(float *p, float_vector v, size_t count) {
     } else {
         _mm256_maskstore_ps(p, lanes(count), v);
     }
-}
-// At most eight bytes, by their binary digits: AVX2 has no mask for bytes.
-OCTET_INLINE uint64_t load_bytes(const void *from, size_t count) {
-    const uint8_t *p = from;
-    uint64_t bytes = 0;
-    if (count & 8) {
-        memcpy(&bytes, p, 8);
-        return bytes;
-    }
-    unsigned shift = 0;
-    if (count & 4) {
-        uint32_t four;
-        memcpy(&four, p, 4);
-        bytes = four, p += 4, shift = 32;
-    }
-    if (count & 2) {
-        uint16_t two;
-        memcpy(&two, p, 2);
-        bytes |= (uint64_t)two << shift, p += 2, shift += 16;
-    }
-    if (count & 1) bytes |= (uint64_t)*p << shift;
-    return bytes;
-}
-OCTET_INLINE void store_bytes(uint8_t *p, uint64_t bytes, size_t count) {
-    if (count & 8) {
-        memcpy(p, &bytes, 8);
-        return;
-    }
-    if (count & 4) {
-        const uint32_t four = (uint32_t)bytes;
-        memcpy(p, &four, 4);
-        p += 4, bytes >>= 32;
-    }
-    if (count & 2) {
-        const uint16_t two = (uint16_t)bytes;
-        memcpy(p, &two, 2);
-        p += 2, bytes >>= 16;
-    }
-    if (count & 1) *p = (uint8_t)bytes;
 }
 OCTET_INLINE int_vector int_load_u8_part(const uint8_t *p, size_t count) {
     return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)load_bytes(p, count)));
