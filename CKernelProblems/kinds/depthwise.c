@@ -96,9 +96,10 @@ static size_t prepare(octet_problem *p) {
         octet_depthwise_pack_f32(d->weights, w->channels, taps, packed);
         d->packed = packed;
     } else {
-        int8_t *packed = octet_add_packed(p, w->channels * taps, 1);
+        const size_t size = octet_depthwise_packed_size(&p->isa->depthwise, w->channels, w->kernel_h, w->kernel_w);
+        void *packed = octet_add_packed(p, size, octet_cache_line_size);
         sums = octet_add_packed(p, w->channels * sizeof *sums, sizeof *sums);
-        octet_depthwise_pack_s8(d->weights, w->channels, taps, packed, sums);
+        octet_depthwise_pack_s8(&p->isa->depthwise, d->weights, w->channels, w->kernel_h, w->kernel_w, packed, sums);
         d->packed = packed;
     }
     d->epilogue = octet_epilogue_pack(p, &d->data, w->channels, 1, sums, d->input_zero);

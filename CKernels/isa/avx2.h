@@ -36,3 +36,5 @@ OCTET_INLINE __m256i int8_peak_dot(__m256i sum, __m256i a, __m256i w) {
 OCTET_INLINE int_vector int_multiply_add_bytes(int_vector sum, int_vector a, int_vector b) {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
 }
+
+#include "ymm_depthwise.h"

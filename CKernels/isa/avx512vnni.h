@@ -257,4 +257,5 @@ OCTET_INLINE void int8_pack_store(const int8_packer *p, const int_vector *values
     }
 }
 
+#include "zmm_depthwise.h"
 #include "float32_tile.h"

@@ -25,3 +25,5 @@ OCTET_INLINE int_vector int8_dot(int_vector sum, int8_activations a, int8_weight
 OCTET_INLINE int_vector int_multiply_add_bytes(int_vector sum, int_vector a, int_vector b) {
     return _mm256_dpwssd_avx_epi32(sum, a, b);
 }
+
+#include "ymm_depthwise.h"
