@@ -14,7 +14,7 @@ octet_epilogue_data octet_integer_epilogue_make(octet_problem *p, octet_random *
         int32_t zero;
     } clamps[] = {{0, 255, 0}, {0, 100, 28}, {-118, 137, -10}, {-20, 20, 21}};
     const int64_t clamp = octet_get(p, "clamp");
-    const bool half = octet_get(p, "scales") == 1;
+    const bool half = octet_get(p, "scales") == 1, huge = octet_get(p, "scales") == 2;
     octet_epilogue_data data = {
         .epilogue =
             {
@@ -26,6 +26,7 @@ octet_epilogue_data octet_integer_epilogue_make(octet_problem *p, octet_random *
                 .residual_scale = 0.37f,
             },
         .channels = channels,
+        .depth = depth,
     };
     int32_t *sums_bias = octet_add_input(p, octet_s32, channels);
     float *scale = octet_add_input(p, octet_f32, channels), *bias = octet_add_input(p, octet_f32, channels);
@@ -35,12 +36,17 @@ octet_epilogue_data octet_integer_epilogue_make(octet_problem *p, octet_random *
         const int32_t whole = (int32_t)octet_random_between(r, -5000, 5000);
         const float factor = octet_random_float(r, 0.5f, 1) * spread, offset = octet_random_float(r, 0, 200);
         sums_bias[c] = half ? 0 : whole;
-        scale[c] = half ? 0.5f : factor;
+        scale[c] = half ? 0.5f : huge ? 3e6f : factor;
         bias[c] = half ? 0 : offset;
     }
     data.sums_bias = sums_bias;
     data.scale = scale;
     data.bias = bias;
+    if (octet_parameter_index(p->kind, "weight_zero") >= 0 && octet_get(p, "weight_zero")) {
+        int32_t *zero = octet_add_input(p, octet_s32, channels);
+        for (size_t c = 0; c < channels; c++) zero[c] = (int32_t)octet_random_between(r, -128, 127);
+        data.weight_zero = zero;
+    }
     if (octet_get(p, "residual")) {
         uint8_t *residual = octet_add_input(p, octet_u8, count);
         for (size_t i = 0; i < count; i++) residual[i] = (uint8_t)octet_random_next(r);
@@ -85,9 +91,11 @@ octet_epilogue octet_epilogue_pack(octet_problem *p, const octet_epilogue_data *
     int32_t *initial = integers ? octet_add_packed(p, size, alignment) : NULL;
     float *scale = integers ? octet_add_packed(p, size, alignment) : NULL;
     float *bias = octet_add_packed(p, size, alignment);
+    int32_t *weight_zero = data->weight_zero ? octet_add_packed(p, size, alignment) : NULL;
     for (size_t i = 0; i < padded; i++) {
         if (integers) initial[i] = 0, scale[i] = 0;
         bias[i] = 0;
+        if (weight_zero) weight_zero[i] = 0;
     }
     for (size_t c = 0; c < data->channels; c++) {
         const size_t per_group = data->channels / groups;
@@ -96,11 +104,17 @@ octet_epilogue octet_epilogue_pack(octet_problem *p, const octet_epilogue_data *
             initial[place] = data->sums_bias[c] - input_zero * weight_sums[place];
             scale[place] = data->scale[c];
         }
+        if (weight_zero) {
+            weight_zero[place] = data->weight_zero[c];
+            initial[place] += input_zero * data->weight_zero[c] * (int32_t)data->depth;
+        }
         bias[place] = data->bias[c];
     }
     e.initial = initial;
     e.scale = scale;
     e.bias = bias;
+    e.weight_zero = weight_zero;
+    e.fits_int32 = integers && octet_get(p, "promise") && octet_epilogue_fits_int32(&e, padded, data->depth);
     return e;
 }
 
@@ -139,7 +153,7 @@ void octet_float_finish(octet_problem *p, const octet_epilogue_data *data, size_
     to[index] = (float)(sum < e->lower ? e->lower : sum > e->upper ? e->upper : sum);
 }
 
-#define NAIVE_CONVOLUTION(problem, data, s, batch, input, zero, weights, type, finish)                               \
+#define NAIVE_CONVOLUTION(problem, data, s, batch, input, zero, weights, weight_zero, type, finish)                  \
     size_t index = 0;                                                                                                \
     const size_t inputs = (s)->in_c / (s)->groups, outputs = (s)->out_c / (s)->groups;                               \
     for (size_t image = 0; image < (batch); image++)                                                                 \
@@ -159,7 +173,7 @@ void octet_float_finish(octet_problem *p, const octet_epilogue_data *data, size_
                             for (size_t i = 0; i < inputs; i++) {                                                    \
                                 const size_t k = ((channel * inputs + i) * (s)->kernel_h + ky) * (s)->kernel_w + kx; \
                                 sum += (type)((input)[pixel + channel / outputs * inputs + i] - (zero)) *            \
-                                       (type)(weights)[k];                                                           \
+                                       (type)((weights)[k] - (weight_zero));                                         \
                             }                                                                                        \
                         }                                                                                            \
                     }                                                                                                \
@@ -168,12 +182,13 @@ void octet_float_finish(octet_problem *p, const octet_epilogue_data *data, size_
 
 void octet_naive_convolution(octet_problem *p, const octet_epilogue_data *data, const octet_conv_shape *s, size_t batch,
                              const uint8_t *input, int32_t input_zero, const int8_t *weights) {
-    NAIVE_CONVOLUTION(p, data, s, batch, input, input_zero, weights, int64_t, octet_integer_finish)
+    NAIVE_CONVOLUTION(p, data, s, batch, input, input_zero, weights, data->weight_zero ? data->weight_zero[channel] : 0,
+                      int64_t, octet_integer_finish)
 }
 
 void octet_naive_float_convolution(octet_problem *p, const octet_epilogue_data *data, const octet_conv_shape *s,
                                    size_t batch, const float *input, const float *weights){
-    NAIVE_CONVOLUTION(p, data, s, batch, input, 0, weights, double, octet_float_finish)}
+    NAIVE_CONVOLUTION(p, data, s, batch, input, 0, weights, 0, double, octet_float_finish)}
 
 octet_work octet_convolution_work(const octet_conv_shape *s, size_t batch, size_t input_size, size_t output_size) {
     const double outputs = (double)batch * (double)(s->out_h * s->out_w * s->out_c);

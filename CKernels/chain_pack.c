@@ -4,25 +4,25 @@
 #include "conv_chain.h"
 
 enum {
-    most_links = 2 * octet_chain_block_quads,
+    most_quads = 127,  // of a block; twice as many links, which is what a byte counts
+    block_links = 2 * most_quads,
     most_load = 128,
 };
+// Links for each four products: flat weights take 1.45.
+static const float most_links = 1.5F;
 
 // Four sums of 16 bits: what positive weights and what negative ones put on the first int16 lane and on the second.
 typedef uint64_t chain_load;
 static const chain_load each_lane = 0x0001000100010001;
 
 static bool exceeds(chain_load load) { return (load + each_lane * (0x7FFF - most_load)) & each_lane << 15; }
-static int sum_of_lanes(chain_load load) { return (int)(load * each_lane >> 48); }
 
 typedef struct {
     chain_load load;
-    uint8_t place;
-    int8_t weights[4];
+    octet_chain_link link;
 } chain_link;
 
 typedef struct {
-    chain_load load;
     size_t count;
     uint8_t links[octet_chain_longest];
 } chain;
@@ -34,128 +34,129 @@ octet_chain_layout octet_chain_layout_make(const octet_conv_plan *plan) {
     l.group_quads = octet_divide_up(plan->group_inputs, 4);
     l.quads = l.group_quads * l.taps;
     l.blocks = octet_divide_up(l.quads, octet_chain_block_quads);
-    // Few channels do not make up for the panel, few quads leave nothing to choose from, and those of one or two
-    // input channels multiply mostly zeros.
-    l.possible = plan->family->chains && plan->group_outputs >= 8 && plan->group_inputs >= 3 && l.quads >= 4;
+    l.row_quads = octet_divide_up(plan->run_length, 4);
+    l.row_rest = plan->run_length % 4;
+    l.row_share = l.row_rest ? 4 / l.row_rest : 1;
+    const size_t places = s->kernel_h * l.row_quads, spared = s->kernel_h - octet_divide_up(s->kernel_h, l.row_share);
+    l.rows = plan->merged && places - spared < l.quads && places <= most_quads;
+    if (l.rows) {
+        l.quads = places;
+        l.blocks = 1;
+    }
+    // Few channels do not make up for the panel, and few quads leave nothing to choose from.
+    l.possible = plan->family->chains && plan->group_outputs >= 8 && plan->group_inputs * l.taps >= 12 &&
+                 (l.rows || plan->group_inputs >= 3);
     if (!l.possible) {
         l.end = l.offset;
         return l;
     }
     l.entries = l.offset + 64;
-    l.words = octet_round_up(l.entries + s->out_c * l.blocks * sizeof(octet_chain_entry), 64);
-    l.most_words = (size_t)((float)(s->out_c * plan->group_inputs * l.taps) / 4 * octet_chain_most_multiplies(&l));
-    l.end = octet_round_up(l.words + l.most_words * 4, 64);
+    l.links = octet_round_up(l.entries + s->out_c * l.blocks * sizeof(octet_chain_entry), 64);
+    l.most_links = (size_t)((float)(s->out_c * plan->group_inputs * l.taps) / 4 * most_links);
+    l.end = octet_round_up(l.links + l.most_links * sizeof(octet_chain_link), 64);
     return l;
 }
 
 // MARK: - Links
 
-static chain_load load_of(const int8_t *weights) {
-    chain_load load = 0;
-    for (int i = 0; i < 4; i++) {
-        const chain_load size = (chain_load)(weights[i] < 0 ? -weights[i] : weights[i]);
-        load += size << (i / 2 * 32 + (weights[i] < 0 ? 16 : 0));
-    }
-    return load;
-}
+static int larger(int a, int b) { return a > b ? a : b; }
+static int smaller(int a, int b) { return a < b ? a : b; }
 
-// Two weights of one sign can exceed the bound (127 + 127); what is too much of the first one goes to another link.
-static chain_link split(chain_link *link) {
-    chain_link excess = {.place = link->place};
+// Appends the links of one quad: none if all weights are 0, two if two weights of one sign exceed the bound (127 +
+// 127). Then what is too much of the first one goes to another link. (Without branches: they would go either way at
+// random.)
+static size_t add_links(chain_link *links, size_t count, size_t place, const int8_t *weights) {
+    chain_link whole = {.link.place = (uint16_t)(place * octet_chain_pitch)}, excess = whole;
     for (int pair = 0; pair < 2; pair++) {
-        int8_t *w = &link->weights[2 * pair];
-        const int sum = w[0] + w[1];
-        if ((w[0] > 0) != (w[1] > 0) || (sum <= most_load && sum >= -most_load)) continue;
-        const int more = sum > 0 ? sum - most_load : sum + most_load;
-        excess.weights[2 * pair] = (int8_t)more;
-        w[0] = (int8_t)(w[0] - more);
+        const int first = weights[2 * pair], second = weights[2 * pair + 1];
+        const int positive = larger(first, 0) + larger(second, 0), negative = -smaller(first, 0) - smaller(second, 0);
+        const int above = larger(positive - most_load, 0), below = larger(negative - most_load, 0);
+        whole.link.weights[2 * pair] = (int8_t)(first - above + below);
+        whole.link.weights[2 * pair + 1] = (int8_t)second;
+        excess.link.weights[2 * pair] = (int8_t)(above - below);
+        whole.load |= (chain_load)(positive - above) << 32 * pair | (chain_load)(negative - below) << (32 * pair + 16);
+        excess.load |= (chain_load)above << 32 * pair | (chain_load)below << (32 * pair + 16);
     }
-    link->load = load_of(link->weights);
-    excess.load = load_of(excess.weights);
-    return excess;
+    links[count] = whole;
+    count += whole.load != 0;
+    links[count] = excess;
+    return count + (excess.load != 0);
 }
 
-// The links of one channel's block: [input channel][tap] → quads with any weight that is not zero.
-static size_t make_links(const octet_conv_plan *plan, const octet_chain_layout *l, const int8_t *weights, size_t first,
-                         size_t last, chain_link *links) {
-    size_t count = 0;
-    for (size_t k = first; k < last; k++) {
-        chain_link link = {.place = (uint8_t)(k - first)};
-        const size_t input = k / l->taps * 4, tap = k % l->taps;
-        bool any = false;
-        for (size_t i = 0; i < 4 && input + i < plan->group_inputs; i++) {
-            link.weights[i] = weights[(input + i) * l->taps + tap];
-            any |= link.weights[i] != 0;
+// Quads first ..< last of one channel's weights, [input channel][tap]; 0 where there is none.
+static void make_quads(const octet_conv_plan *plan, const octet_chain_layout *l, const int8_t *weights, size_t first,
+                       size_t last, int8_t (*quads)[4]) {
+    const octet_conv_shape *s = &plan->shape;
+    memset(quads, 0, (last - first) * sizeof *quads);
+    if (!l->rows) {
+        size_t input = first / l->taps * 4, tap = first % l->taps;
+        for (size_t k = first; k < last; k++, quads++) {
+            for (size_t i = 0; i < 4 && input + i < plan->group_inputs; i++)
+                (*quads)[i] = weights[(input + i) * l->taps + tap];
+            if (++tap == l->taps) tap = 0, input += 4;
         }
-        if (!any) continue;
-        link.load = load_of(link.weights);
-        chain_link excess = {0};
-        if (exceeds(link.load)) excess = split(&link);
-        links[count++] = link;
-        if (excess.load) links[count++] = excess;
+        return;
     }
-    return count;
+    for (size_t row = 0; row < s->kernel_h; row++) {
+        for (size_t i = 0; i < plan->run_length; i++) {
+            const size_t input = i % plan->group_inputs, column = i / plan->group_inputs;
+            // The rest of a row lies in the last quad of the first row that shares it.
+            const size_t before = l->row_rest && i / 4 == l->row_quads - 1 ? row % l->row_share : 0;
+            quads[(row - before) * l->row_quads + i / 4][before * l->row_rest + i % 4] =
+                weights[input * l->taps + row * s->kernel_w + column];
+        }
+    }
 }
 
-// Heaviest lane first, then heaviest in sum: large ones must be placed while there is room beside them.
-static int key_of(chain_load load) {
-    int most = 0;
-    for (chain_load rest = load; rest; rest >>= 16)
-        if ((int)(rest & 0xFFFF) > most) most = (int)(rest & 0xFFFF);
-    return 4 * most + sum_of_lanes(load);
-}
-static void sort(chain_link *links, size_t count) {
-    int keys[most_links];
+// Indices of links, those with the heaviest lane first and then the heaviest in sum: large ones must be placed while
+// there is room beside them. Sorted by bucket; what is in one bucket hardly differs.
+static void sort(const chain_link *links, size_t count, uint8_t *order) {
+    enum { buckets = 64 };
+    uint8_t starts[buckets + 1] = {0}, bucket_of[block_links];
     for (size_t i = 0; i < count; i++) {
-        const chain_link link = links[i];
-        const int key = key_of(link.load);
-        size_t j = i;
-        for (; j > 0 && keys[j - 1] < key; j--) keys[j] = keys[j - 1], links[j] = links[j - 1];
-        keys[j] = key;
-        links[j] = link;
+        const chain_load load = links[i].load;
+        const int lanes[4] = {load & 255, load >> 16 & 255, load >> 32 & 255, load >> 48};
+        const int most = larger(larger(lanes[0], lanes[1]), larger(lanes[2], lanes[3]));
+        const int key = most + (lanes[0] + lanes[1] + lanes[2] + lanes[3]) / 4;
+        bucket_of[i] = (uint8_t)(buckets - 1 - smaller(key * buckets / 256, buckets - 1));
+        starts[bucket_of[i] + 1]++;
     }
+    for (size_t i = 0; i < buckets; i++) starts[i + 1] += starts[i];
+    for (size_t i = 0; i < count; i++) order[starts[bucket_of[i]]++] = (uint8_t)i;
 }
 
 // MARK: - Chains
 
-// Best fit: each link goes into the fullest chain that still takes it.
+// First fit: each link goes into the first chain that still takes it.
 static size_t make_chains(const chain_link *links, size_t count, chain *chains) {
+    const chain_load full = each_lane * most_load;
+    uint8_t order[block_links];
+    chain_load loads[block_links + 1];
     size_t used = 0, closed = 0;
-    for (size_t i = 0; i < count; i++) {
-        size_t best = used;
-        int fullest = -1;
-        for (size_t c = closed; c < used; c++) {
-            if (exceeds(chains[c].load + links[i].load)) continue;
-            const int full = sum_of_lanes(chains[c].load);
-            if (full > fullest) fullest = full, best = c;
-        }
-        if (best == used) chains[used++] = (chain){0};
-        chain *c = &chains[best];
-        c->load += links[i].load;
-        c->links[c->count++] = (uint8_t)i;
-        if (c->count < octet_chain_longest) continue;
-        const chain whole = *c;
-        *c = chains[closed];
-        chains[closed++] = whole;
+    sort(links, count, order);
+    for (size_t n = 0; n < count; n++) {
+        const chain_load load = links[order[n]].load;
+        size_t c = closed;
+        loads[used] = 0;
+        while (exceeds(loads[c] + load)) c++;
+        if (c == used) chains[used++].count = 0;
+        loads[c] += load;
+        chains[c].links[chains[c].count++] = order[n];
+        if (chains[c].count == octet_chain_longest) loads[c] = full;
+        while (closed < used && loads[closed] == full) closed++;
     }
     return used;
 }
 
 // Writes the chains of one channel's block, the longest first.
 static void write_chains(const chain *chains, size_t count, const chain_link *links, octet_chain_entry *entry,
-                         char *to) {
+                         octet_chain_link *to) {
     for (size_t length = octet_chain_longest; length > 0; length--) {
         size_t found = 0;
         for (size_t c = 0; c < count; c++) {
             if (chains[c].count != length) continue;
             found++;
-            memset(to, 0, 4);
-            for (size_t i = 0; i < length; i++) {
-                const chain_link *link = &links[chains[c].links[i]];
-                to[i] = (char)link->place;
-                memcpy(to + 4 + 4 * i, link->weights, 4);
-            }
-            to += 4 + 4 * length;
+            for (size_t i = 0; i < length; i++) *to++ = links[chains[c].links[i]].link;
         }
         entry->counts[length - 1] = (uint8_t)found;
     }
@@ -164,26 +165,31 @@ static void write_chains(const chain *chains, size_t count, const chain_link *li
 void octet_chain_pack(const octet_conv_plan *plan, const int8_t *weights, char *packed) {
     const octet_chain_layout l = octet_chain_layout_make(plan);
     if (!l.possible) return;
-    memset(packed + l.offset, 0, l.end - l.offset);
+    octet_chain_header header = {0};
+    memcpy(packed + l.offset, &header, sizeof header);
     octet_chain_entry *entries = (octet_chain_entry *)(packed + l.entries);
     const size_t out_c = plan->shape.out_c, per_channel = plan->group_inputs * l.taps;
-    size_t used = 0;
+    size_t links_used = 0, chains_used = 0;
     // In the order in which tiles read them.
     for (size_t i = 0; i < out_c * l.blocks; i++) {
         const size_t group = i / plan->group_outputs / l.blocks, block = i / plan->group_outputs % l.blocks;
         const size_t channel = group * plan->group_outputs + i % plan->group_outputs;
-        chain_link links[most_links];
-        chain chains[most_links];
-        const size_t count = make_links(plan, &l, weights + channel * per_channel, octet_chain_block(&l, block),
-                                        octet_chain_block(&l, block + 1), links);
-        sort(links, count);
+        const size_t first = octet_chain_block(&l, block), last = octet_chain_block(&l, block + 1);
+        int8_t quads[most_quads][4];
+        make_quads(plan, &l, weights + channel * per_channel, first, last, quads);
+        chain_link links[block_links + 1];
+        size_t count = 0;
+        for (size_t k = 0; k < last - first; k++) count = add_links(links, count, k, quads[k]);
+        chain chains[block_links];
         const size_t chain_count = make_chains(links, count, chains);
         // Too many: the header stays 0.
-        if (used + count + chain_count > l.most_words) return;
-        entries[i].start = (uint32_t)used;
-        write_chains(chains, chain_count, links, &entries[i], packed + l.words + 4 * used);
-        used += count + chain_count;
+        if (links_used + count > l.most_links) return;
+        entries[i].start = (uint32_t)links_used;
+        write_chains(chains, chain_count, links, &entries[i], (octet_chain_link *)(packed + l.links) + links_used);
+        links_used += count;
+        chains_used += chain_count;
     }
-    const octet_chain_header header = {(float)used * 4 / (float)(out_c * per_channel)};
+    const float products = (float)(out_c * per_channel) / 4;
+    header = (octet_chain_header){(float)links_used / products, (float)chains_used / products};
     memcpy(packed + l.offset, &header, sizeof header);
 }

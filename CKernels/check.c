@@ -28,14 +28,21 @@ const char *octet_conv_refusal(const octet_conv_shape *s, size_t batch, bool int
     if (!s->dilation_h || !s->dilation_w) return "a dilation is 0";
     if (!batch || !s->in_h || !s->in_w) return "there is no input";
     if (!s->out_h || !s->out_w) return "there is no output";
+    if (s->pad_top < 0 || s->pad_left < 0) return "a padding is negative";
     if (!s->groups || s->in_c % s->groups || s->out_c % s->groups) return "channels are not divisible by groups";
-    if (!axis_fits(s->in_h, s->out_h, s->kernel_h, s->stride_h, s->dilation_h, s->pad_top) ||
-        !axis_fits(s->in_w, s->out_w, s->kernel_w, s->stride_w, s->dilation_w, s->pad_left) ||
+    if (!axis_fits(s->in_h, s->out_h, s->kernel_h, s->stride_h, s->dilation_h, (size_t)s->pad_top) ||
+        !axis_fits(s->in_w, s->out_w, s->kernel_w, s->stride_w, s->dilation_w, (size_t)s->pad_left) ||
         !FITS(batch, s->in_h, s->in_w, s->in_c) || !FITS(batch, s->out_h, s->out_w, s->out_c) ||
         !FITS(s->out_c, s->in_c, s->kernel_h, s->kernel_w))
         return "sizes overflow";
     if (integers && !sums_fit(s->in_c / s->groups * s->kernel_h * s->kernel_w)) return "sums overflow int32";
     return NULL;
+}
+
+const char *octet_conv_transpose_refusal(const octet_conv_shape *s, size_t batch, bool integers) {
+    octet_conv_shape mirrored = *s;
+    mirrored.in_h = s->out_h, mirrored.in_w = s->out_w, mirrored.out_h = s->in_h, mirrored.out_w = s->in_w;
+    return octet_conv_refusal(&mirrored, batch, integers);
 }
 
 const char *octet_window_refusal(const octet_window *w, size_t batch) {

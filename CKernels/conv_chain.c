@@ -10,15 +10,22 @@ enum {
     most_waiting = 256,
     // gather reads whole vectors, at a stride of two two of them.
     gather_overrun = 128,
+    // to_quads is fastest where it can read sixteen bytes of every pixel.
+    row_overrun = 16,
     cache_line = 64,
-    // Weights are broadcast for too few pixels, and rows are copied in too short pieces.
-    fewest_pixels = 16,
+    // A vector holds this many pixels; rows are copied in too short pieces.
+    fewest_pixels = 8,
     shortest_run = 4,
+    // So many pixels take less time by themselves than a vector of them.
+    most_left_over = 3,
 };
-// What it takes to bring a quad into a panel, in multiplies of one channel. Measured on Zen 4.
-static const float panel_cost = 3;
+// Cycles for a vector of four products, measured on Zen 4: of a link and of a chain, of finding a link's weights and
+// place (once for all vectors of a tile), of bringing a quad into a panel; and of the same by vpmaddwd, where
+// finishing a sum takes longer by so much.
+static const float link_cost = 0.7F, chain_cost = 0.36F, link_start = 0.6F, panel_cost = 2;
+static const float wide_cost = 1.42F, wide_finish = 2.5F;
 
-// What all tiles of a strip share.
+// What all tiles of a strip share. The strip is planes, or rows of bytes where quads are bytes of kernel rows.
 typedef struct {
     const octet_conv_plan *plan;
     octet_chain_layout layout;
@@ -32,7 +39,8 @@ typedef struct {
     size_t output_size;
     size_t columns, plane_pitch;
     size_t *offsets;  // where each quad of a channel lies, from where the window starts
-    uint8_t *panel, *planes;
+    uint8_t *panel, *strip;
+    const uint8_t *end;  // of what may be read
     int32_t *sums;
 } chain_work;
 
@@ -43,10 +51,16 @@ bool octet_chain_is_pixelwise(const octet_conv_plan *plan) {
            !s->pad_top && !s->pad_left && s->stride_h == 1;
 }
 
+static size_t strip_pixels(const octet_conv_plan *plan, size_t rows) {
+    return octet_conv_input_rows(&plan->shape, rows) * octet_conv_input_columns(&plan->shape);
+}
 static size_t plane_pitch(const octet_conv_plan *plan, size_t rows) {
-    const size_t pixels = octet_conv_input_rows(&plan->shape, rows) * octet_conv_input_columns(&plan->shape);
     // An odd number of cache lines, so that planes do not compete for the same few.
-    return octet_round_up(pixels * 4, cache_line) | cache_line;
+    return octet_round_up(strip_pixels(plan, rows) * 4, cache_line) | cache_line;
+}
+static size_t strip_size(const octet_chain_layout *l, const octet_conv_plan *plan, size_t rows) {
+    if (l->rows) return strip_pixels(plan, rows) * plan->shape.in_c + row_overrun;
+    return plan->shape.groups * l->group_quads * plane_pitch(plan, rows) + gather_overrun;
 }
 
 static size_t sums_size(const octet_chain_layout *l, const octet_conv_plan *plan) {
@@ -65,47 +79,82 @@ size_t octet_chain_scratch_size(const octet_conv_plan *plan) {
     if (!l.possible) return 0;
     const size_t tile = panel_size(&l) + sums_size(&l, plan);
     if (octet_chain_is_pixelwise(plan)) return tile;
-    const size_t planes = plan->shape.groups * l.group_quads * plane_pitch(plan, plan->strip_rows);
-    return tile + offsets_size(&l) + planes + gather_overrun;
+    return tile + offsets_size(&l) + strip_size(&l, plan, plan->strip_rows);
 }
 
-bool octet_chain_pays(const octet_conv_plan *plan, const char *packed, size_t pixels) {
+size_t octet_chain_rows(const octet_conv_plan *plan, const char *packed, size_t rows) {
     const octet_chain_layout l = octet_chain_layout_make(plan);
-    if (!l.possible || pixels < fewest_pixels) return false;
-    if (plan->shape.out_w < shortest_run && !octet_chain_is_pixelwise(plan)) return false;
+    const size_t all = rows * plan->shape.out_w;
+    if (!l.possible || all < fewest_pixels) return 0;
+    const bool pixelwise = octet_chain_is_pixelwise(plan);
+    if (plan->shape.out_w < shortest_run && !pixelwise) return 0;
+    const size_t over = all % plan->family->chains->lanes;
+    const size_t pixels = pixelwise && over <= most_left_over ? all - over : all;
     octet_chain_header header;
     memcpy(&header, packed + l.offset, sizeof header);
     const size_t lanes = plan->family->chains->lanes;
-    const float waste = (float)octet_round_up(pixels, lanes) / (float)pixels;
-    const float multiplies = header.multiplies * waste + panel_cost / (float)plan->group_outputs;
-    return header.multiplies > 0 && multiplies < octet_chain_most_multiplies(&l);
+    const size_t vectors = octet_divide_up(pixels, lanes), tiles = octet_divide_up(pixels, octet_chain_pixels);
+    const float waste = (float)(vectors * lanes) / (float)pixels, starts = (float)tiles / (float)vectors;
+    const float cost = header.links * (link_cost + link_start * starts) + header.chains * chain_cost +
+                       panel_cost / (float)plan->group_outputs;
+    const float products = (float)(plan->group_inputs * l.taps);
+    const float padded = (float)(plan->taps * plan->steps * plan->family->kr) / products;
+    if (header.links == 0 || cost * waste >= wide_cost * padded + 4 * wide_finish / products) return 0;
+    return pixels / plan->shape.out_w;
 }
 
 // MARK: - Activations
 
-static void fill_plane(uint8_t *to, size_t pixels, uint8_t zero) { memset(to, zero, pixels * 4); }
+// The parts of a padded row: the border at the left, what is on the image, the border at the right.
+typedef struct {
+    size_t left, inside, right;
+} row_parts;
+static row_parts parts_of(const chain_work *work) {
+    const octet_conv_shape *s = &work->plan->shape;
+    const size_t left = octet_smaller(s->pad_left, work->columns);
+    const size_t inside = octet_smaller(s->in_w, work->columns - left);
+    return (row_parts){left, inside, work->columns - left - inside};
+}
+// Row i of the strip in the image, or NULL: it is all border.
+static const uint8_t *image_row(const chain_work *work, size_t i) {
+    const octet_conv_shape *s = &work->plan->shape;
+    const ptrdiff_t y = (ptrdiff_t)(work->rows.first * s->stride_h + i) - (ptrdiff_t)s->pad_top;
+    if (y < 0 || y >= (ptrdiff_t)s->in_h) return NULL;
+    return (const uint8_t *)work->image + (size_t)y * s->in_w * s->in_c;
+}
 
 static void make_planes(const chain_work *work, uint8_t zero) {
     const octet_conv_shape *s = &work->plan->shape;
     const octet_chain_layout *l = &work->layout;
     const size_t columns = work->columns, pitch = work->plane_pitch, inputs = work->plan->group_inputs;
-    const size_t left = octet_smaller(s->pad_left, columns);
-    const size_t inside = octet_smaller(s->in_w, columns - left), right = columns - left - inside;
+    const uint8_t *end = (const uint8_t *)work->image + s->in_h * s->in_w * s->in_c;
+    const row_parts parts = parts_of(work);
     const size_t count = octet_conv_input_rows(s, work->rows.last - work->rows.first);
     for (size_t i = 0; i < count; i++) {
-        uint8_t *row = work->planes + i * columns * 4;
-        const ptrdiff_t y = (ptrdiff_t)(work->rows.first * s->stride_h + i) - (ptrdiff_t)s->pad_top;
-        const bool outside = y < 0 || y >= (ptrdiff_t)s->in_h;
+        uint8_t *row = work->strip + i * columns * 4;
+        const uint8_t *from = image_row(work, i);
         for (size_t quad = 0; quad < s->groups * l->group_quads; quad++) {
             uint8_t *to = row + quad * pitch;
-            fill_plane(to, outside ? columns : left, zero);
-            if (!outside) fill_plane(to + (left + inside) * 4, right, zero);
+            memset(to, zero, (from ? parts.left : columns) * 4);
+            if (from) memset(to + (parts.left + parts.inside) * 4, zero, parts.right * 4);
         }
-        if (outside) continue;
-        const uint8_t *from = (const uint8_t *)work->image + (size_t)y * s->in_w * s->in_c;
-        for (size_t group = 0; group < s->groups; group++)
-            work->kernel->to_quads(row + left * 4 + group * l->group_quads * pitch, pitch, from + group * inputs,
-                                   s->in_c, inside, inputs);
+        for (size_t group = 0; from && group < s->groups; group++)
+            work->kernel->to_quads(row + parts.left * 4 + group * l->group_quads * pitch, pitch, from + group * inputs,
+                                   s->in_c, parts.inside, inputs, end);
+    }
+}
+
+static void make_rows(const chain_work *work, uint8_t zero) {
+    const octet_conv_shape *s = &work->plan->shape;
+    const row_parts parts = parts_of(work);
+    const size_t count = octet_conv_input_rows(s, work->rows.last - work->rows.first), size = s->in_c;
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *row = work->strip + i * work->columns * size;
+        const uint8_t *from = image_row(work, i);
+        memset(row, zero, (from ? parts.left : work->columns) * size);
+        if (!from) continue;
+        memcpy(row + parts.left * size, from, parts.inside * size);
+        memset(row + (parts.left + parts.inside) * size, zero, parts.right * size);
     }
 }
 
@@ -121,18 +170,35 @@ static void find_offsets(const chain_work *work) {
 // The runs of output pixels first ..< last, counted from the first row of the strip.
 static size_t find_runs(const chain_work *work, size_t first, size_t last, octet_chain_run_of_pixels *runs) {
     const octet_conv_shape *s = &work->plan->shape;
+    const size_t pixel_size = work->layout.rows ? s->in_c : 4;
     size_t count = 0;
     for (size_t pixel = first; pixel < last;) {
         const size_t y = pixel / s->out_w, x = pixel % s->out_w;
         const size_t length = octet_smaller(s->out_w - x, last - pixel);
         runs[count++] = (octet_chain_run_of_pixels){
-            .from = (y * s->stride_h * work->columns + x * s->stride_w) * 4,
+            .from = (y * s->stride_h * work->columns + x * s->stride_w) * pixel_size,
             .to = (pixel - first) * 4,
             .count = length,
         };
         pixel += length;
     }
     return count;
+}
+
+// Moves the rests of kernel rows into the quad that they share with a row before them.
+static void join_rests(const chain_work *work, size_t pixels) {
+    const octet_chain_layout *l = &work->layout;
+    const uint32_t bits = (uint32_t)(8 * l->row_rest), kept = (UINT32_C(1) << bits) - 1;
+    const size_t rests = octet_chain_pitch / 4 * l->row_quads;  // words from one to the next
+    uint32_t *first = (uint32_t *)work->panel + octet_chain_pitch / 4 * (l->row_quads - 1);
+    for (size_t row = 0; row < work->plan->shape.kernel_h; row += l->row_share, first += l->row_share * rests) {
+        const size_t share = octet_smaller(l->row_share, work->plan->shape.kernel_h - row);
+        for (size_t i = 1; i < share; i++) {
+            const uint32_t *rest = first + i * rests;
+            for (size_t p = 0; p < pixels; p++)
+                first[p] = (first[p] & ((UINT32_C(1) << i * bits) - 1)) | (rest[p] & kept) << i * bits;
+        }
+    }
 }
 
 // One block of quads of one group, for output pixels first ..< last.
@@ -146,11 +212,20 @@ static void fill_panel(const chain_work *work, size_t group, size_t block, size_
     if (octet_chain_is_pixelwise(plan)) {
         const size_t channel = 4 * k, channels = octet_smaller(4 * end, plan->group_inputs) - channel;
         const char *from = work->image + (work->rows.first + first) * s->in_c + group * plan->group_inputs + channel;
-        work->kernel->to_quads(work->panel, octet_chain_pitch, (const uint8_t *)from, s->in_c, last - first, channels);
-        return;
+        work->kernel->to_quads(work->panel, octet_chain_pitch, (const uint8_t *)from, s->in_c, last - first, channels,
+                               work->end);
+    } else if (l->rows) {
+        for (size_t i = 0; i < run_count; i++)
+            for (size_t y = 0; y < s->kernel_h; y++)
+                work->kernel->to_quads(work->panel + y * l->row_quads * octet_chain_pitch + runs[i].to,
+                                       octet_chain_pitch,
+                                       work->strip + runs[i].from + y * s->dilation_h * work->columns * s->in_c,
+                                       s->stride_w * s->in_c, runs[i].count, plan->run_length, work->end);
+        if (l->row_share > 1) join_rests(work, last - first);
+    } else {
+        const uint8_t *planes = work->strip + group * l->group_quads * work->plane_pitch;
+        work->kernel->gather(work->panel, planes, work->offsets + k, end - k, runs, run_count, s->stride_w);
     }
-    const uint8_t *planes = work->planes + group * l->group_quads * work->plane_pitch;
-    work->kernel->gather(work->panel, planes, work->offsets + k, end - k, runs, run_count, s->stride_w);
 }
 
 // MARK: - Tiles
@@ -176,13 +251,15 @@ static void run_tile(const chain_work *work, size_t group, size_t first, size_t 
                     .vectors = octet_divide_up(last - first, work->kernel->lanes),
                     .panel = work->panel,
                     .entries = entries + (group * l->blocks + block) * plan->group_outputs + c,
-                    .words = (const uint8_t *)work->packed + l->words,
+                    .links = (const octet_chain_link *)(work->packed + l->links),
                     .channels = octet_smaller(step, stop - c),
                     .initial = block == 0 ? work->epilogue->initial + group * padded + c : NULL,
                     .sums = work->sums + (l->blocks == 1 ? 0 : c - channel) * octet_chain_pixels,
                 };
-                work->kernel->tile(&tile);
-                if (!finishes) continue;
+                if (!finishes) {
+                    work->kernel->tile(&tile);
+                    continue;
+                }
                 const size_t pixel = work->rows.first * s->out_w + first;
                 const size_t place = pixel * s->out_c + group * plan->group_outputs + c;
                 const octet_tile finished = {
@@ -194,7 +271,7 @@ static void run_tile(const chain_work *work, size_t group, size_t first, size_t 
                     .residual = work->residual ? work->residual + place : NULL,
                     .output_stride = s->out_c,
                 };
-                work->kernel->finish(&finished, tile.sums);
+                work->kernel->finish(&tile, &finished);
             }
         }
     }
@@ -220,12 +297,19 @@ void octet_chain_run(const octet_conv_plan *plan, const char *image, uint8_t zer
         .panel = (uint8_t *)scratch,
     };
     work.sums = (int32_t *)(scratch + panel_size(&layout));
-    if (!octet_chain_is_pixelwise(plan)) {
+    if (octet_chain_is_pixelwise(plan)) {
+        work.end = (const uint8_t *)image + plan->shape.in_h * plan->shape.in_c;
+    } else {
         char *rest = (char *)work.sums + sums_size(&layout, plan);
         work.offsets = (size_t *)rest;
-        work.planes = (uint8_t *)rest + offsets_size(&layout);
-        find_offsets(&work);
-        make_planes(&work, zero);
+        work.strip = (uint8_t *)rest + offsets_size(&layout);
+        work.end = work.strip + strip_size(&layout, plan, rows.last - rows.first);
+        if (layout.rows) {
+            make_rows(&work, zero);
+        } else {
+            find_offsets(&work);
+            make_planes(&work, zero);
+        }
     }
 
     const size_t pixels = (rows.last - rows.first) * plan->shape.out_w, lanes = work.kernel->lanes;

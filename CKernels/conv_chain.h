@@ -17,42 +17,53 @@ enum {
     octet_chain_pixels = 64,                     // pixels of the widest tile
     octet_chain_block_quads = 96,                // quads of a panel: with a few sums it fills the first-level cache
     octet_chain_longest = 4,                     // quads in a chain
-    octet_chain_finished = 16,                   // channels whose sums wait together for the epilogue
+    octet_chain_finished = 64,                   // channels finished together: a cache line of a pixel
     octet_chain_pitch = octet_chain_pixels * 4,  // bytes of a panel from one quad to the next
 };
 
-// Where the chains of one channel and block start, and how many there are of 1, 2, 3 and 4 quads; long ones come first.
-// A chain of n quads is n + 1 words of four bytes: the places of its quads in the panel, then their weights.
+// One multiply: where its quad lies in the panel, in bytes, and the weights.
 typedef struct {
-    uint32_t start;  // in words
+    uint16_t place;
+    int8_t weights[4];
+} octet_chain_link;
+
+// Where the links of one channel and block start, and how many chains there are of 1, 2, 3 and 4 of them; long ones
+// come first.
+typedef struct {
+    uint32_t start;
     uint8_t counts[octet_chain_longest];
 } octet_chain_entry;
 
-// In front of the chains in packed weights.
+// In front of the chains in packed weights: how many links and chains there are for each four products, on average.
+// links 0: these weights have no chains, or are all 0.
 typedef struct {
-    float multiplies;  // for each quad of products, on average; 0: these weights have no chains, or are all 0
+    float links, chains;
 } octet_chain_header;
 
-// How the chains of one convolution are stored, after its panels: header, entries [group][block][channel], words.
+// How the chains of one convolution are stored, after its panels: header, entries [group][block][channel], links.
+//
+// A quad is four input channels of one tap; or, where that would leave too many places empty (first layers), four
+// bytes of a kernel row, whose last one, two or three bytes share a quad with those of the next rows if they fit.
 typedef struct {
     bool possible;  // by what is known of the shape without the image
+    bool rows;      // quads are bytes of kernel rows
     size_t taps, group_quads;
-    size_t quads, blocks;  // of one channel
-    size_t offset, entries, words, most_words;
+    size_t row_quads, row_rest, row_share;  // of a kernel row: quads, bytes in the last one if it is not full, and how
+                                            // many rows share that
+    size_t quads, blocks;                   // places of one channel
+    size_t offset, entries, links, most_links;
     size_t end;
 } octet_chain_layout;
 
 octet_chain_layout octet_chain_layout_make(const octet_conv_plan *);
-// Multiplies per quad from which on panels are faster: they take two, but for few quads what counts is how a sum is
-// finished, which takes about three multiplies less here. Measured on Zen 4.
-static inline float octet_chain_most_multiplies(const octet_chain_layout *l) { return 1.75F + 3 / (float)l->quads; }
 static inline size_t octet_chain_block(const octet_chain_layout *l, size_t block) {
     return l->quads * block / l->blocks;
 }
 void octet_chain_pack(const octet_conv_plan *, const int8_t *weights, char *packed);
 
-// Whether a strip of so many pixels is faster with the chains of these weights than with panels.
-bool octet_chain_pays(const octet_conv_plan *, const char *packed, size_t pixels);
+// How many output rows of a strip of `rows` are faster with the chains of these weights than with panels: none, all, or
+// all but a few pixels at the end that would fill too little of a vector.
+size_t octet_chain_rows(const octet_conv_plan *, const char *packed, size_t rows);
 size_t octet_chain_scratch_size(const octet_conv_plan *);
 // Whether chains read the tensor itself, so that the strips of several tasks may as well be one.
 bool octet_chain_is_pixelwise(const octet_conv_plan *);
@@ -68,7 +79,7 @@ typedef struct {
     size_t vectors;  // of pixels
     const uint8_t *panel;
     const octet_chain_entry *entries;  // of the first channel
-    const uint8_t *words;
+    const octet_chain_link *links;
     size_t channels;
     const int32_t *initial;  // of the first channel, or NULL: go on from `sums`
     int32_t *sums;           // [channels][octet_chain_pixels]
@@ -83,12 +94,13 @@ typedef struct {
 struct octet_chain_kernel {
     size_t lanes;  // pixels of a vector
     void (*tile)(const octet_chain_tile *);
-    // The epilogue of `rows` pixels × `channels`: of octet_tile it reads what concerns the output.
-    void (*finish)(const octet_tile *, const int32_t *sums);
+    // The same for the last block and at most octet_chain_finished channels, and their epilogue: of octet_tile it reads
+    // what concerns the output.
+    void (*finish)(const octet_chain_tile *, const octet_tile *);
     // Pixels [count][from_pitch] of `channels` bytes → [quads][to_pitch] of four bytes each; what is missing in the
-    // last quad is undefined.
+    // last quad is undefined. Reads nothing from `end` on.
     void (*to_quads)(uint8_t *to, size_t to_pitch, const uint8_t *from, size_t from_pitch, size_t count,
-                     size_t channels);
+                     size_t channels, const uint8_t *end);
     // Runs of every stride-th pixel, into as many rows of a panel as there are offsets: what each adds to `from`. Reads
     // and writes whole vectors.
     void (*gather)(uint8_t *panel, const uint8_t *from, const size_t *offsets, size_t count,

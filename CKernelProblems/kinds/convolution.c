@@ -50,12 +50,12 @@ static octet_conv_shape convolution_shape(const octet_kind *kind, const int64_t 
         .stride_w = SIZE("stride_w"),
         .dilation_h = SIZE("dilation_h"),
         .dilation_w = SIZE("dilation_w"),
-        .pad_top = SIZE("pad_top"),
-        .pad_left = SIZE("pad_left"),
+        .pad_top = (ptrdiff_t)SIZE("pad_top"),
+        .pad_left = (ptrdiff_t)SIZE("pad_left"),
         .groups = SIZE("groups"),
     };
-    s.out_h = octet_outputs(s.in_h, s.kernel_h, s.stride_h, s.dilation_h, s.pad_top, SIZE("extra_h"));
-    s.out_w = octet_outputs(s.in_w, s.kernel_w, s.stride_w, s.dilation_w, s.pad_left, SIZE("extra_w"));
+    s.out_h = octet_outputs(s.in_h, s.kernel_h, s.stride_h, s.dilation_h, SIZE("pad_top"), SIZE("extra_h"));
+    s.out_w = octet_outputs(s.in_w, s.kernel_w, s.stride_w, s.dilation_w, SIZE("pad_left"), SIZE("extra_w"));
 #undef SIZE
     return s;
 }
@@ -69,6 +69,8 @@ static size_t batch_of(const octet_kind *kind, const int64_t *values) {
 
 static const char *refusal(const octet_kind *kind, const int64_t *values) {
     const octet_conv_shape shape = shape_of(kind, values);
+    const size_t depth = shape.groups ? shape.in_c / shape.groups * shape.kernel_h * shape.kernel_w : 0;
+    if (!is_float(kind) && octet_value(kind, values, "weight_zero") && depth > 1 << 14) return "sums overflow int32";
     return octet_conv_refusal(&shape, batch_of(kind, values), !is_float(kind));
 }
 
@@ -176,9 +178,11 @@ static void run(octet_problem *p, size_t first, size_t last, void *scratch) {
         .run = run,                                                         \
     };
 
-static const octet_parameter gemm[] = {OCTET_COMMON_PARAMETERS, GEMM_PARAMETERS, OCTET_INTEGER_EPILOGUE};
+static const octet_parameter gemm[] = {OCTET_COMMON_PARAMETERS, GEMM_PARAMETERS, OCTET_INTEGER_EPILOGUE,
+                                       OCTET_WEIGHT_ZERO};
 static const octet_parameter float_gemm[] = {OCTET_COMMON_PARAMETERS, GEMM_PARAMETERS, OCTET_FLOAT_EPILOGUE};
-static const octet_parameter conv[] = {OCTET_COMMON_PARAMETERS, CONV_PARAMETERS, OCTET_INTEGER_EPILOGUE};
+static const octet_parameter conv[] = {OCTET_COMMON_PARAMETERS, CONV_PARAMETERS, OCTET_INTEGER_EPILOGUE,
+                                       OCTET_WEIGHT_ZERO};
 static const octet_parameter float_conv[] = {OCTET_COMMON_PARAMETERS, CONV_PARAMETERS, OCTET_FLOAT_EPILOGUE};
 
 static const char *const gemm_cases[] = {
@@ -197,6 +201,13 @@ static const char *const gemm_cases[] = {
     "m=33 n=65 k=3 activations=small weights=small scales=half input_zero=0 clamp=odd",
     "m=33 n=65 k=3 activations=small weights=small scales=half input_zero=0 clamp=signed",
     "m=33 n=48 k=2 activations=small weights=small scales=half input_zero=1 clamp=odd residual=yes",
+    // Beyond the range of int32 on both sides, with and without a promise that cannot be made.
+    "m=20 n=40 k=9 scales=huge",
+    "m=20 n=40 k=9 scales=huge promise=yes clamp=odd",
+    "m=20 n=40 k=9 promise=yes",
+    "m=20 n=37 k=300 promise=yes clamp=odd",
+    "m=50 n=100 k=300 weight_zero=yes",
+    "m=1 n=100 k=300 weight_zero=yes input_zero=255 output=int32",
     // Several strips, blocks of weights, blocks of panels.
     "m=1 n=130 k=40 threads=8",
     "m=5 n=300 k=64 threads=3 output=int32",

@@ -2,24 +2,23 @@
 
 // MARK: - Sums
 
-// `count` chains of `length` quads for `vectors` vectors of pixels; returns the place after them.
-OCTET_INLINE const uint8_t *chain_links(const uint8_t *words, size_t count, const uint8_t *panel, __m256i *sums,
-                                        const size_t length, const size_t vectors) {
+// `count` chains of `length` links for `vectors` vectors of pixels; returns the place after them.
+OCTET_INLINE const octet_chain_link *chain_links(const octet_chain_link *links, size_t count, const uint8_t *panel,
+                                                 __m256i *sums, const size_t length, const size_t vectors) {
     const __m256i ones = _mm256_set1_epi16(1);
-    for (; count > 0; count--) {
-        // One load for all places: taken one by one, compilers would make a vector of them.
-        uint32_t places;
-        memcpy(&places, words, sizeof places);
+    for (; count > 0; count--, links += length) {
         const uint8_t *from[octet_chain_longest];
         __m256i weights[octet_chain_longest];
         OCTET_UNROLL
         for (size_t i = 0; i < length; i++) {
             int32_t four;
-            memcpy(&four, words + 4 + 4 * i, sizeof four);
+            memcpy(&four, links[i].weights, sizeof four);
             weights[i] = _mm256_set1_epi32(four);
-            from[i] = panel + (size_t)(places >> 8 * i & 255) * octet_chain_pitch;
+            size_t place = links[i].place;
+            // Else compilers would make a vector of all places, and take it apart again.
+            __asm__("" : "+r"(place));
+            from[i] = panel + place;
         }
-        words += 4 + 4 * length;
         OCTET_UNROLL
         for (size_t v = 0; v < vectors; v++) {
             __m256i products[octet_chain_longest];
@@ -31,30 +30,101 @@ OCTET_INLINE const uint8_t *chain_links(const uint8_t *words, size_t count, cons
             sums[v] = _mm256_add_epi32(sums[v], _mm256_madd_epi16(products[0], ones));
         }
     }
-    return words;
+    return links;
+}
+
+// The sums of one channel.
+OCTET_INLINE void chain_sum(const octet_chain_tile *t, size_t channel, __m256i *sums, const size_t vectors) {
+    const __m256i *stored = (const __m256i *)(t->sums + channel * octet_chain_pixels);
+    OCTET_UNROLL
+    for (size_t v = 0; v < vectors; v++)
+        sums[v] = t->initial ? _mm256_set1_epi32(t->initial[channel]) : _mm256_load_si256(stored + v);
+    const octet_chain_entry *entry = t->entries + channel;
+    const octet_chain_link *links = t->links + entry->start;
+    links = chain_links(links, entry->counts[3], t->panel, sums, 4, vectors);
+    links = chain_links(links, entry->counts[2], t->panel, sums, 3, vectors);
+    links = chain_links(links, entry->counts[1], t->panel, sums, 2, vectors);
+    chain_links(links, entry->counts[0], t->panel, sums, 1, vectors);
 }
 
 OCTET_INLINE void chain_tile_body(const octet_chain_tile *t, const size_t vectors) {
     for (size_t channel = 0; channel < t->channels; channel++) {
-        __m256i *stored = (__m256i *)(t->sums + channel * octet_chain_pixels);
         __m256i sums[octet_chain_pixels / LANES];
+        chain_sum(t, channel, sums, vectors);
         OCTET_UNROLL
         for (size_t v = 0; v < vectors; v++)
-            sums[v] = t->initial ? _mm256_set1_epi32(t->initial[channel]) : _mm256_load_si256(stored + v);
-        const octet_chain_entry *entry = t->entries + channel;
-        const uint8_t *words = t->words + (size_t)entry->start * 4;
-        words = chain_links(words, entry->counts[3], t->panel, sums, 4, vectors);
-        words = chain_links(words, entry->counts[2], t->panel, sums, 3, vectors);
-        words = chain_links(words, entry->counts[1], t->panel, sums, 2, vectors);
-        chain_links(words, entry->counts[0], t->panel, sums, 1, vectors);
+            _mm256_store_si256((__m256i *)(t->sums + channel * octet_chain_pixels) + v, sums[v]);
+    }
+}
+
+// MARK: - Epilogue, in registers
+
+// What all channels have in common.
+typedef struct {
+    __m256 upper, residual_scale;
+    __m256i lowest, span, base, residual_zero;
+} chain_bounds;
+
+OCTET_INLINE chain_bounds chain_bounds_of(const octet_epilogue *e) {
+    const int32_t lowest = _mm_cvtss_si32(_mm_set_ss(e->lower));
+    return (chain_bounds){
+        .upper = float_broadcast(e->upper),
+        .residual_scale = float_broadcast(e->residual_scale),
+        .lowest = _mm256_set1_epi16((short)lowest),
+        .span = _mm256_set1_epi8((char)(_mm_cvtss_si32(_mm_set_ss(e->upper)) - lowest)),
+        .base = _mm256_set1_epi8((char)(lowest + e->zero)),
+        .residual_zero = int_broadcast(e->residual_zero),
+    };
+}
+
+// Sums of one channel → bytes, with the residual's if there is one. What int8_finish does, but the lower bound and a
+// part of the upper one are left to the saturation that packs four vectors into one: only a real too big for an int
+// must be caught before that. Lanes of four pixels stay where that puts them: first the lower halves of four vectors.
+OCTET_INLINE void chain_requantize(uint8_t *to, const chain_bounds *b, float scale, float bias, const uint8_t *residual,
+                                   const __m256i *sums, const size_t vectors) {
+    __m256 reals[octet_chain_pixels / LANES];
+    OCTET_UNROLL
+    for (size_t v = 0; v < vectors; v++)
+        reals[v] = float_add(float_multiply(float_from_int(sums[v]), float_broadcast(scale)), float_broadcast(bias));
+    if (residual) {
         OCTET_UNROLL
-        for (size_t v = 0; v < vectors; v++) _mm256_store_si256(stored + v, sums[v]);
+        for (size_t v = 0; v < vectors; v++) {
+            const __m256i added = int_subtract(int_load_u8(residual + v * LANES), b->residual_zero);
+            reals[v] = float_add(reals[v], float_multiply(float_from_int(added), b->residual_scale));
+        }
+    }
+    OCTET_UNROLL
+    for (size_t v = 0; v < vectors; v += 4) {
+        __m256i ints[4];
+        OCTET_UNROLL
+        for (size_t i = 0; i < 4; i++)
+            ints[i] = v + i < vectors ? float_round(float_min(reals[v + i], b->upper)) : ints[0];
+        const __m256i low = _mm256_subs_epi16(_mm256_packs_epi32(ints[0], ints[1]), b->lowest);
+        const __m256i high = _mm256_subs_epi16(_mm256_packs_epi32(ints[2], ints[3]), b->lowest);
+        const __m256i bytes = _mm256_add_epi8(_mm256_min_epu8(_mm256_packus_epi16(low, high), b->span), b->base);
+        _mm256_store_si256((__m256i *)(to + v * LANES), bytes);
+    }
+}
+
+OCTET_INLINE void chain_finish_body(const octet_chain_tile *t, const octet_tile *to, const uint8_t *residual,
+                                    uint8_t *bytes, const size_t vectors) {
+    const chain_bounds bounds = chain_bounds_of(to->epilogue);
+    const float *scale = to->epilogue->scale + to->channel, *bias = to->epilogue->bias + to->channel;
+    for (size_t channel = 0; channel < t->channels; channel++) {
+        __m256i sums[octet_chain_pixels / LANES];
+        chain_sum(t, channel, sums, vectors);
+        chain_requantize(bytes + channel * octet_chain_pixels, &bounds, scale[channel], bias[channel],
+                         residual ? residual + channel * octet_chain_pixels : NULL, sums, vectors);
     }
 }
 
 #define CHAIN_TILES(STAMP) STAMP(1) STAMP(2) STAMP(3) STAMP(4) STAMP(5) STAMP(6) STAMP(7) STAMP(8)
-#define STAMP(vectors) \
-    static void chain_tile_##vectors(const octet_chain_tile *t) { chain_tile_body(t, vectors); }
+#define STAMP(vectors)                                                                                           \
+    static void chain_tile_##vectors(const octet_chain_tile *t) { chain_tile_body(t, vectors); }                 \
+    static void chain_finish_##vectors(const octet_chain_tile *t, const octet_tile *to, const uint8_t *residual, \
+                                       uint8_t *bytes) {                                                         \
+        chain_finish_body(t, to, residual, bytes, vectors);                                                      \
+    }
 CHAIN_TILES(STAMP)
 #undef STAMP
 
@@ -66,61 +136,97 @@ static void chain_tile(const octet_chain_tile *t) {
     };
     tiles[t->vectors](t);
 }
-#undef CHAIN_TILES
 
-// MARK: - Epilogue
+// MARK: - From planes of channels to pixels and back
 
-// The low bytes of four channels, eight pixels each → [pixel][4].
-OCTET_INLINE __m256i chain_interleave(const __m256i *bytes) {
-    const __m256i even = _mm256_blend_epi16(bytes[0], _mm256_slli_epi32(bytes[2], 16), 0xAA);
-    const __m256i odd = _mm256_blend_epi16(bytes[1], _mm256_slli_epi32(bytes[3], 16), 0xAA);
-    return _mm256_or_si256(_mm256_and_si256(even, _mm256_set1_epi16(255)), _mm256_slli_epi16(odd, 8));
-}
-
-// Four channels of eight pixels, requantized: what int8_finish_plain does, with the zero point added to bytes.
-OCTET_INLINE __m256i chain_bytes(const octet_epilogue *e, size_t channel, const int32_t *sums) {
-    const __m256 lower = _mm256_set1_ps(e->lower), upper = _mm256_set1_ps(e->upper);
-    __m256i bytes[4];
+// In each half of eight vectors v[i] of sixteen bytes: byte b of v[i] goes to byte i of the lower (b even) or upper (b
+// odd) eight bytes of v[b / 2].
+OCTET_INLINE void chain_transpose_8(__m256i *v) {
+    // Vector number and byte number together are seven bits; every step turns them left by one.
     OCTET_UNROLL
-    for (size_t i = 0; i < 4; i++) {
-        const __m256 sum = float_from_int(_mm256_load_si256((const __m256i *)(sums + i * octet_chain_pixels)));
-        const __m256 scaled = float_multiply(sum, _mm256_broadcast_ss(e->scale + channel + i));
-        const __m256 real = float_add(scaled, _mm256_broadcast_ss(e->bias + channel + i));
-        bytes[i] = float_round(float_min(float_max(real, lower), upper));
+    for (size_t step = 0; step < 3; step++) {
+        __m256i w[8];
+        OCTET_UNROLL
+        for (size_t i = 0; i < 4; i++) {
+            w[2 * i] = _mm256_unpacklo_epi8(v[i], v[i + 4]);
+            w[2 * i + 1] = _mm256_unpackhi_epi8(v[i], v[i + 4]);
+        }
+        OCTET_UNROLL
+        for (size_t i = 0; i < 8; i++) v[i] = w[i];
     }
-    return _mm256_add_epi8(chain_interleave(bytes), _mm256_set1_epi8((char)e->zero));
 }
 
-// The common case: bytes, sixteen channels, no residual. One store for each pixel.
-static void chain_finish_bytes(const octet_tile *t, const int32_t *sums) {
-    uint8_t *to = t->output;
-    for (size_t row = 0; row < t->rows; row += LANES) {
-        __m256i quads[4], halves[4];
+// Eight or sixteen channels of 32 pixels, in planes as chain_requantize writes them → pixels of a tensor, of which some
+// at the end, and of eight channels some, need not exist.
+OCTET_INLINE void chain_store_pixels(uint8_t *to, size_t stride, const uint8_t *bytes, size_t rows, size_t existing,
+                                     const size_t channels) {
+    __m256i v[2][8];
+    OCTET_UNROLL
+    for (size_t part = 0; part < channels / 8; part++) {
         OCTET_UNROLL
-        for (size_t i = 0; i < 4; i++)
-            quads[i] = chain_bytes(t->epilogue, t->channel + 4 * i, sums + 4 * i * octet_chain_pixels + row);
+        for (size_t i = 0; i < 8; i++)
+            v[part][i] = _mm256_load_si256((const __m256i *)(bytes + (8 * part + i) * octet_chain_pixels));
+        chain_transpose_8(v[part]);
+    }
+    OCTET_UNROLL
+    for (size_t i = 0; i < 16; i++) {
+        const size_t pixel = i / 4 * LANES + i % 4;
+        const __m256i first = v[0][i / 2], second = channels == 16 ? v[1][i / 2] : first;
+        const __m256i both = i % 2 ? _mm256_unpackhi_epi64(first, second) : _mm256_unpacklo_epi64(first, second);
+        const __m128i halves[2] = {_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1)};
         OCTET_UNROLL
-        for (size_t i = 0; i < 4; i += 2) {
-            halves[i] = _mm256_unpacklo_epi32(quads[i], quads[i + 1]);
-            halves[i + 1] = _mm256_unpackhi_epi32(quads[i], quads[i + 1]);
+        for (size_t half = 0; half < 2; half++) {
+            uint8_t *place = to + (pixel + 4 * half) * stride;
+            if (pixel + 4 * half >= rows) continue;
+            if (channels == 16) {
+                _mm_storeu_si128((__m128i *)place, halves[half]);
+            } else if (existing == 8) {
+                _mm_storel_epi64((__m128i *)place, halves[half]);
+            } else {
+                store_bytes(place, (uint64_t)_mm_cvtsi128_si64(halves[half]), existing);
+            }
         }
-        __m128i pixels[LANES];
-        OCTET_UNROLL
-        for (size_t i = 0; i < 2; i++) {
-            const __m256i low = _mm256_unpacklo_epi64(halves[i], halves[i + 2]);
-            const __m256i high = _mm256_unpackhi_epi64(halves[i], halves[i + 2]);
-            pixels[2 * i] = _mm256_castsi256_si128(low);
-            pixels[2 * i + 1] = _mm256_castsi256_si128(high);
-            pixels[2 * i + 4] = _mm256_extracti128_si256(low, 1);
-            pixels[2 * i + 5] = _mm256_extracti128_si256(high, 1);
-        }
-        uint8_t *first = to + row * t->output_stride;
-        if (t->rows - row >= LANES) {
+    }
+}
+static void chain_to_pixels(const octet_tile *t, const uint8_t *bytes) {
+    for (size_t first = 0; first < t->rows; first += 4 * LANES) {
+        const size_t rows = octet_smaller(t->rows - first, 4 * LANES);
+        uint8_t *to = (uint8_t *)t->output + first * t->output_stride;
+        size_t channel = 0;
+        for (; channel + 16 <= t->channels; channel += 16)
+            chain_store_pixels(to + channel, t->output_stride, bytes + channel * octet_chain_pixels + first, rows, 16,
+                               16);
+        for (; channel < t->channels; channel += 8)
+            chain_store_pixels(to + channel, t->output_stride, bytes + channel * octet_chain_pixels + first, rows,
+                               octet_smaller(t->channels - channel, 8), 8);
+    }
+}
+
+// Pixels of a tensor → planes of channels, here with the pixels in order.
+static void chain_from_pixels(const octet_tile *t, uint8_t *bytes) {
+    for (size_t first = 0; first < t->rows; first += 4 * LANES) {
+        for (size_t channel = 0; channel < t->channels; channel += 8) {
+            const size_t existing = octet_smaller(t->channels - channel, 8);
+            __m256i v[8];
             OCTET_UNROLL
-            for (size_t i = 0; i < LANES; i++) _mm_storeu_si128((__m128i *)(first + i * t->output_stride), pixels[i]);
-        } else {
-            for (size_t i = 0; i < t->rows - row; i++)
-                _mm_storeu_si128((__m128i *)(first + i * t->output_stride), pixels[i]);
+            for (size_t i = 0; i < 8; i++) {
+                // Pixels 8 apart are 8 bytes apart; the last one stands for those that do not exist.
+                long long eights[4];
+                OCTET_UNROLL
+                for (size_t j = 0; j < 4; j++) {
+                    const size_t pixel = octet_smaller(first + i + 8 * j, t->rows - 1);
+                    const uint8_t *place = (const uint8_t *)t->residual + pixel * t->output_stride + channel;
+                    eights[j] = (long long)load_bytes(place, existing);
+                }
+                v[i] = _mm256_setr_epi64x(eights[0], eights[1], eights[2], eights[3]);
+            }
+            chain_transpose_8(v);
+            OCTET_UNROLL
+            for (size_t i = 0; i < 4; i++) {
+                uint8_t *to = bytes + (channel + 2 * i) * octet_chain_pixels + first;
+                _mm256_store_si256((__m256i *)to, _mm256_unpacklo_epi64(v[i], v[i + 4]));
+                _mm256_store_si256((__m256i *)(to + octet_chain_pixels), _mm256_unpackhi_epi64(v[i], v[i + 4]));
+            }
         }
     }
 }
@@ -148,14 +254,8 @@ OCTET_INLINE void transpose_8x8(__m256i *v) {
     }
 }
 
-static void chain_finish(const octet_tile *t, const int32_t *sums) {
-    const bool plain = t->epilogue->output == OCTET_OUTPUT_UINT8 && !t->residual;
-    if (plain && t->channels == octet_chain_finished) {
-        chain_finish_bytes(t, sums);
-        return;
-    }
-    // Everything else turns channels back into lanes and goes the way of every other tile.
-    const size_t element = t->epilogue->output == OCTET_OUTPUT_UINT8 ? 1 : 4;
+// Integers and floats turn channels back into lanes and go the way of every other tile.
+static void chain_finish_words(const octet_tile *t, const int32_t *sums) {
     for (size_t channel = 0; channel < t->channels; channel += LANES) {
         octet_tile part = *t;
         part.panels = 1;
@@ -164,7 +264,7 @@ static void chain_finish(const octet_tile *t, const int32_t *sums) {
         for (size_t row = 0; row < t->rows; row += LANES) {
             const size_t place = row * t->output_stride + channel;
             part.rows = octet_smaller(t->rows - row, LANES);
-            part.output = (char *)t->output + place * element;
+            part.output = (char *)t->output + place * sizeof(int32_t);
             part.residual = t->residual ? (const char *)t->residual + place : NULL;
             __m256i block[LANES];
             for (size_t i = 0; i < LANES; i++) {
@@ -178,11 +278,31 @@ static void chain_finish(const octet_tile *t, const int32_t *sums) {
     }
 }
 
+static void chain_finish(const octet_chain_tile *t, const octet_tile *to) {
+    if (to->epilogue->output != OCTET_OUTPUT_UINT8) {
+        chain_tile(t);
+        chain_finish_words(to, t->sums);
+        return;
+    }
+    static void (*const tiles[])(const octet_chain_tile *, const octet_tile *, const uint8_t *, uint8_t *) = {
+        NULL,
+#define STAMP(vectors) chain_finish_##vectors,
+        CHAIN_TILES(STAMP)
+#undef STAMP
+    };
+    uint8_t residual[octet_chain_finished * octet_chain_pixels] __attribute__((aligned(32)));
+    uint8_t bytes[octet_chain_finished * octet_chain_pixels] __attribute__((aligned(32)));
+    if (to->residual) chain_from_pixels(to, residual);
+    tiles[t->vectors](t, to, to->residual ? residual : NULL, bytes);
+    chain_to_pixels(to, bytes);
+}
+#undef CHAIN_TILES
+
 // MARK: - Activations
 
-// Eight pixels of sixteen channels.
-OCTET_INLINE void chain_quads_8x16(uint8_t *to, size_t to_pitch, const uint8_t *from, size_t from_pitch) {
-    __m256i rows[4], pairs[4];
+// Eight pixels of sixteen bytes each → the first `quads` of four quads.
+OCTET_INLINE void chain_quads_of_8(uint8_t *to, size_t to_pitch, const uint8_t *from, size_t from_pitch, size_t quads) {
+    __m256i rows[4], pairs[4], made[4];
     OCTET_UNROLL
     for (size_t i = 0; i < 4; i++) {
         const __m128i low = _mm_loadu_si128((const __m128i *)(from + i * from_pitch));
@@ -196,31 +316,34 @@ OCTET_INLINE void chain_quads_8x16(uint8_t *to, size_t to_pitch, const uint8_t *
     }
     OCTET_UNROLL
     for (size_t i = 0; i < 2; i++) {
-        _mm256_storeu_si256((__m256i *)(to + 2 * i * to_pitch), _mm256_unpacklo_epi64(pairs[i], pairs[i + 2]));
-        _mm256_storeu_si256((__m256i *)(to + (2 * i + 1) * to_pitch), _mm256_unpackhi_epi64(pairs[i], pairs[i + 2]));
+        made[2 * i] = _mm256_unpacklo_epi64(pairs[i], pairs[i + 2]);
+        made[2 * i + 1] = _mm256_unpackhi_epi64(pairs[i], pairs[i + 2]);
     }
+    OCTET_UNROLL
+    for (size_t i = 0; i < 4; i++)
+        if (i < quads) _mm256_storeu_si256((__m256i *)(to + i * to_pitch), made[i]);
 }
 
 static void chain_to_quads(uint8_t *to, size_t to_pitch, const uint8_t *from, size_t from_pitch, size_t count,
-                           size_t channels) {
-    const size_t blocks = count < LANES ? 0 : channels / 16;
-    for (size_t pixel = 0; blocks > 0 && pixel < count; pixel += LANES) {
+                           size_t channels, const uint8_t *end) {
+    const size_t quads = octet_divide_up(channels, 4);
+    const size_t reach = (LANES - 1) * from_pitch + octet_round_up(channels, 16);
+    for (size_t pixel = 0; pixel < count; pixel += LANES) {
         // The last pixels once more together with those before them.
-        const size_t first = octet_smaller(pixel, count - LANES);
-        for (size_t i = 0; i < blocks; i++)
-            chain_quads_8x16(to + 4 * i * to_pitch + 4 * first, to_pitch, from + first * from_pitch + 16 * i,
-                             from_pitch);
-    }
-    size_t channel = 16 * blocks;
-    for (; channel + 4 <= channels; channel += 4) {
-        uint8_t *row = to + channel / 4 * to_pitch;
-        for (size_t pixel = 0; pixel < count; pixel++) memcpy(row + 4 * pixel, from + pixel * from_pitch + channel, 4);
-    }
-    if (channel == channels) return;
-    uint8_t *row = to + channel / 4 * to_pitch;
-    for (size_t pixel = 0; pixel < count; pixel++) {
-        const uint32_t quad = (uint32_t)load_bytes(from + pixel * from_pitch + channel, channels - channel);
-        memcpy(row + 4 * pixel, &quad, sizeof quad);
+        const size_t first = count < LANES ? pixel : octet_smaller(pixel, count - LANES);
+        const uint8_t *source = from + first * from_pitch;
+        if (count >= LANES && reach <= (size_t)(end - source)) {
+            for (size_t i = 0; i < quads; i += 4)
+                chain_quads_of_8(to + i * to_pitch + 4 * first, to_pitch, source + 4 * i, from_pitch, quads - i);
+            continue;
+        }
+        for (size_t p = pixel; p < octet_smaller(pixel + LANES, count); p++) {
+            for (size_t i = 0; i < quads; i++) {
+                const size_t bytes = octet_smaller(channels - 4 * i, 4);
+                const uint32_t quad = (uint32_t)load_bytes(from + p * from_pitch + 4 * i, bytes);
+                memcpy(to + i * to_pitch + 4 * p, &quad, sizeof quad);
+            }
+        }
     }
 }
 
