@@ -1,8 +1,11 @@
 // Runs the table of kernels without Swift: on other architectures, in emulators, under sanitizers.
 //
-//     driver [--isa NAME] [--kind NAME] [--quick] [--list]      the grid and the golden digests
+//     driver [--isa NAME] [--kind NAME] [--quick [COUNT]]       the grid, or COUNT random
+//                                                               problems of each kind; and the golden digests
 //     driver [--isa NAME] --problem TEXT                        one problem
-//     driver --make-goldens [COUNT]                             writes golden digests, from the scalar kernels
+//     driver --list                                             kinds and their parameters
+//     driver --list-isas                                        instruction sets of this architecture
+//     driver [--kind NAME] --make-goldens                       writes golden digests, from the scalar kernels
 //
 // The last line says `N passed, N failed`.
 #include <signal.h>
@@ -72,10 +75,10 @@ static double test_grid(const octet_kind *kind, const choice *chosen) {
     return outputs;
 }
 
-static double test_some(const octet_kind *kind, const choice *chosen) {
+static double test_some(const octet_kind *kind, uint64_t count, const choice *chosen) {
     double outputs = 0;
     int64_t values[octet_most_parameters];
-    for (uint64_t seed = 0; seed < quick_problems; seed++) {
+    for (uint64_t seed = 0; seed < count; seed++) {
         octet_draw_problem(kind, seed, quick_work, values);
         test(kind, values, chosen);
         outputs += kind->work(kind, values).outputs;
@@ -114,13 +117,15 @@ static void test_goldens(const char *only, const choice *chosen) {
     }
 }
 
-static void make_goldens(uint64_t count) {
+static void make_goldens(const char *only) {
     size_t kinds;
     const octet_kind *const *all = octet_kinds(&kinds);
     int64_t values[octet_most_parameters];
     char text[octet_most_text];
+    printf("// clang-format off\n");
     for (size_t i = 0; i < kinds; i++) {
-        for (uint64_t seed = 0; seed < count && all[i]->exact; seed++) {
+        if (!all[i]->exact || (only && strcmp(only, all[i]->name) != 0)) continue;
+        for (uint64_t seed = 0; seed < golden_problems; seed++) {
             octet_draw_problem(all[i], 1000 + seed, golden_work, values);
             octet_problem *problem = octet_problem_create(all[i], values);
             octet_problem_prepare(problem, octet_isa_named("scalar"), 1);
@@ -151,19 +156,28 @@ static void list(void) {
     }
 }
 
+static void list_isas(void) {
+    size_t count;
+    const octet_isa *const *all = octet_isa_all(&count);
+    for (size_t i = 0; i < count; i++) printf("%s\n", all[i]->name);
+}
+
 int main(int count, char **arguments) {
     const char *only = NULL, *one_isa = NULL, *problem = NULL;
-    bool quick = false;
+    bool goldens = false;
+    uint64_t quick = 0;
     for (int i = 1; i < count; i++) {
         const char *argument = arguments[i], *value = i + 1 < count ? arguments[i + 1] : NULL;
         if (strcmp(argument, "--quick") == 0) {
-            quick = true;
+            quick = value && *value >= '0' && *value <= '9' ? strtoull(arguments[++i], NULL, 10) : quick_problems;
         } else if (strcmp(argument, "--list") == 0) {
             list();
             return 0;
-        } else if (strcmp(argument, "--make-goldens") == 0) {
-            make_goldens(value ? strtoull(value, NULL, 10) : golden_problems);
+        } else if (strcmp(argument, "--list-isas") == 0) {
+            list_isas();
             return 0;
+        } else if (strcmp(argument, "--make-goldens") == 0) {
+            goldens = true;
         } else if (value && strcmp(argument, "--isa") == 0) {
             one_isa = arguments[++i];
         } else if (value && strcmp(argument, "--kind") == 0) {
@@ -175,6 +189,10 @@ int main(int count, char **arguments) {
                     argument);
             return 2;
         }
+    }
+    if (goldens) {
+        make_goldens(only);
+        return 0;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     signal(SIGSEGV, crashed);
@@ -211,7 +229,7 @@ int main(int count, char **arguments) {
         for (size_t i = 0; i < kinds; i++) {
             if (only && strcmp(only, kind[i]->name) != 0) continue;
             const size_t before = passed;
-            const double outputs = quick ? test_some(kind[i], &chosen) : test_grid(kind[i], &chosen);
+            const double outputs = quick ? test_some(kind[i], quick, &chosen) : test_grid(kind[i], &chosen);
             printf("%-18s %6zu passed, %.0f outputs each\n", kind[i]->name, passed - before, outputs);
         }
         const size_t before = passed;

@@ -8,6 +8,8 @@ typedef struct {
     size_t count;
     int32_t zero, second_zero, out_zero;
     float scale, second_scale, lower, upper;
+    uint8_t lowest, highest;  // of a clamp
+    bool is_signed;
     size_t output;
     const void *a, *b;
     void *out;
@@ -176,22 +178,22 @@ ELEMENTWISE(quantize, "quantize", 4, 1, CROSSED_CLAMP, SCALE("scale"), VALUES)
 
 static void dequantize_make(octet_problem *p) {
     octet_random random = octet_random_of(p);
-    const elementwise *e = start(p);
+    elementwise *e = start(p);
+    e->is_signed = octet_get(p, "type") == 1;
     bytes(p, &random, e->count);
     add_output(p, octet_f32);
 }
 static void dequantize_expect(octet_problem *p) {
     const elementwise *e = p->state;
-    const bool is_signed = octet_get(p, "type") == 1;
     const uint8_t *q = octet_data(p, first_input);
     float *out = octet_expected(p, e->output);
     for (size_t i = 0; i < e->count; i++) {
-        const int32_t byte = is_signed ? (int8_t)q[i] : q[i];
+        const int32_t byte = e->is_signed ? (int8_t)q[i] : q[i];
         out[i] = (float)(byte - e->zero) * e->scale;
     }
 }
 RUN(
-    dequantize, if (octet_get(p, "type") == 1) { p->isa->dequantize_s8(r.a, r.count, e->scale, e->zero, r.out); } else {
+    dequantize, if (e->is_signed) { p->isa->dequantize_s8(r.a, r.count, e->scale, e->zero, r.out); } else {
         p->isa->dequantize_u8(r.a, r.count, e->scale, e->zero, r.out);
     })
 NO_CASES(dequantize)
@@ -255,15 +257,19 @@ RUN(mul, p->isa->mul_u8(r.a, e->zero, r.b, e->second_zero, r.count, e->scale, e-
 NO_CASES(mul)
 ELEMENTWISE(mul, "mul", 2, 1, CROSSED_CLAMP, SCALE("scale"), ZERO("zero"), ZERO("second_zero"))
 
-#define clamp_make one_make
+static void clamp_make(octet_problem *p) {
+    one_make(p);
+    elementwise *e = p->state;
+    e->lowest = (uint8_t)octet_get(p, "lower");
+    e->highest = (uint8_t)octet_get(p, "upper");
+}
 static void clamp_expect(octet_problem *p) {
     const elementwise *e = p->state;
-    const uint8_t *q = octet_data(p, first_input), lower = (uint8_t)octet_get(p, "lower");
-    const uint8_t upper = (uint8_t)octet_get(p, "upper");
+    const uint8_t *q = octet_data(p, first_input);
     uint8_t *out = octet_expected(p, e->output);
-    for (size_t i = 0; i < e->count; i++) out[i] = q[i] < lower ? lower : q[i] > upper ? upper : q[i];
+    for (size_t i = 0; i < e->count; i++) out[i] = q[i] < e->lowest ? e->lowest : q[i] > e->highest ? e->highest : q[i];
 }
-RUN(clamp, p->isa->clamp_u8(r.a, r.count, (uint8_t)octet_get(p, "lower"), (uint8_t)octet_get(p, "upper"), r.out))
+RUN(clamp, p->isa->clamp_u8(r.a, r.count, e->lowest, e->highest, r.out))
 NO_CASES(clamp)
 ELEMENTWISE(clamp, "clamp", 1, 1, OCTET_CROSSED("lower", 0, 127, 40, 0, 40, 127),
             OCTET_CROSSED("upper", 127, 255, 190, 127, 190, 255))
