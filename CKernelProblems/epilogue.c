@@ -161,13 +161,14 @@ void octet_float_finish(octet_problem *p, const octet_epilogue_data *data, size_
             for (size_t x = 0; x < (s)->out_w; x++)                                                                  \
                 for (size_t channel = 0; channel < (s)->out_c; channel++) {                                          \
                     type sum = 0;                                                                                    \
-                    /* In front of the image, a difference wraps to a large number. */                               \
                     for (size_t ky = 0; ky < (s)->kernel_h; ky++) {                                                  \
-                        const size_t row = y * (s)->stride_h + ky * (s)->dilation_h - (size_t)(s)->pad_top;          \
-                        if (row >= (s)->in_h) continue;                                                              \
+                        const size_t padded_row = y * (s)->stride_h + ky * (s)->dilation_h;                          \
+                        const size_t row = padded_row - (size_t)(s)->pad_top;                                        \
+                        if (padded_row < (size_t)(s)->pad_top || row >= (s)->in_h) continue;                         \
                         for (size_t kx = 0; kx < (s)->kernel_w; kx++) {                                              \
-                            const size_t column = x * (s)->stride_w + kx * (s)->dilation_w - (size_t)(s)->pad_left;  \
-                            if (column >= (s)->in_w) continue;                                                       \
+                            const size_t padded_column = x * (s)->stride_w + kx * (s)->dilation_w;                   \
+                            const size_t column = padded_column - (size_t)(s)->pad_left;                             \
+                            if (padded_column < (size_t)(s)->pad_left || column >= (s)->in_w) continue;              \
                             const size_t pixel = ((image * (s)->in_h + row) * (s)->in_w + column) * (s)->in_c;       \
                             for (size_t i = 0; i < inputs; i++) {                                                    \
                                 const size_t k = ((channel * inputs + i) * (s)->kernel_h + ky) * (s)->kernel_w + kx; \
