@@ -211,7 +211,7 @@ OCTET_INLINE byte_vector byte_flags(const float_vector v[4], float_vector low, f
 
 // MARK: - Four vectors of 32-bit numbers to 64 bytes
 
-#define INT8_PACKS
+#define INT8_PACKS(tile) true
 // Bytes of a tile on their way to memory, four vectors at a time.
 typedef struct {
     __m512i zero, lowest, highest, order;
