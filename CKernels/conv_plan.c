@@ -11,6 +11,7 @@ enum {
     cache_line = 64,
     // With several threads, this many tasks for each even out their speeds.
     tasks_per_thread = 4,
+    fewest_chain_pixels = 48,
 };
 
 // A 1×1 convolution maps pixels to pixels, whatever image they are in: all of them make one image of width 1.
@@ -29,7 +30,12 @@ static size_t strip_unit(const octet_conv_plan *plan) {
     if (plan->shape.out_w > 1) return 1;
     return plan->family->chains ? plan->family->chains->lanes : plan->family->mr;
 }
-static size_t most_strips(const octet_conv_plan *plan) { return octet_divide_up(plan->shape.out_h, strip_unit(plan)); }
+// Chains broadcast weights for all pixels of a tile: rather than too few of these, a task has fewer channels.
+static size_t most_strips(const octet_conv_plan *plan) {
+    const size_t most = octet_divide_up(plan->shape.out_h, strip_unit(plan));
+    if (!plan->family->chains) return most;
+    return octet_smaller(most, octet_larger(plan->shape.out_h * plan->shape.out_w / fewest_chain_pixels, 1));
+}
 
 octet_conv_plan octet_conv_plan_make(const octet_gemm_family *family, const octet_conv_shape *shape, size_t batch) {
     octet_conv_plan plan = {.family = family, .shape = *shape, .images = batch};
@@ -93,8 +99,11 @@ size_t octet_conv_tasks(const octet_gemm_family *family, const octet_conv_shape 
     const octet_conv_plan plan = octet_conv_plan_make(family, shape, batch);
     const size_t most = most_strips(&plan);
     size_t strips = octet_smaller(octet_divide_up(plan.shape.out_h, plan.strip_rows), most), blocks = 1;
-    if (threads > 1 && plan.images * strips < tasks_per_thread * threads) {
-        const size_t wanted = octet_divide_up(octet_round_up(plan.images * strips, threads), plan.images);
+    if (threads > 1) {
+        // As many for each thread; many are handed out some at a time.
+        const size_t multiple =
+            plan.images * strips < tasks_per_thread * threads ? threads : tasks_per_thread * threads;
+        const size_t wanted = octet_divide_up(octet_round_up(plan.images * strips, multiple), plan.images);
         strips = octet_smaller(wanted, most);
         // Columns only where there are not enough rows: every block of panels copies the strip again.
         if (strips == most && plan.images * strips < threads) {
