@@ -21,6 +21,7 @@ typedef struct {
     char *output;          // of the image
     const char *residual;  // of the image, or NULL
     octet_conv_rows rows;
+    size_t done;  // pixels of the first row that need no tile
 } strip_work;
 
 // MARK: - Activations
@@ -90,7 +91,7 @@ static void run_panels(const strip_work *work, size_t group, size_t first, size_
     const octet_conv_plan *plan = work->plan;
     const octet_gemm_family *family = plan->family;
     const octet_conv_shape *s = &plan->shape;
-    const size_t pixels = (work->rows.last - work->rows.first) * s->out_w;
+    const size_t all = (work->rows.last - work->rows.first) * s->out_w, pixels = all - work->done;
     const bool wide = pixels <= family->wide_mr;
     const size_t width = wide ? family->wide_panels : family->panels;
     const size_t tiles = octet_divide_up(pixels, family->mr);  // of heights that differ by one at most
@@ -106,9 +107,9 @@ static void run_panels(const strip_work *work, size_t group, size_t first, size_
     };
     // Where the output row of the next pixel starts to read.
     const char *line = work->activations + group * (plan->pixel_pitch / s->groups);
-    size_t x = 0;
-    for (size_t i = 0, pixel = 0; i < tiles; i++) {
-        const size_t end = pixels * (i + 1) / tiles;
+    size_t x = work->done;
+    for (size_t i = 0, pixel = work->done; i < tiles; i++) {
+        const size_t end = work->done + pixels * (i + 1) / tiles;
         tile.rows = end - pixel;
         for (size_t r = 0; r < tile.rows; r++) {
             row[r] = line + x * s->stride_w * plan->pixel_pitch;
@@ -143,17 +144,18 @@ static void run_columns(const strip_work *work, size_t first, size_t last) {
     }
 }
 
-// Panels first ..< last of the output rows of `work`: by chains as many as are faster that way, the others by tiles.
+// Panels first ..< last of the output rows of `work`: by chains as many pixels as are faster that way, the others by
+// tiles.
 static void run_strip(strip_work *work, const char *image, uint8_t zero, size_t first, size_t last, char *scratch) {
     const octet_conv_plan *plan = work->plan;
-    const octet_conv_rows rows = work->rows;
-    work->rows.first += octet_chain_rows(plan, work->packed, rows.last - rows.first);
-    if (work->rows.first > rows.first) {
-        const octet_conv_rows chained = {rows.first, work->rows.first};
-        octet_chain_run(plan, image, zero, work->packed, work->epilogue, work->output, work->residual, chained, first,
-                        last, scratch);
-    }
-    if (work->rows.first == rows.last) return;
+    const size_t pixels = (work->rows.last - work->rows.first) * plan->shape.out_w;
+    const size_t chained = octet_chain_share(plan, work->packed, pixels);
+    if (chained)
+        octet_chain_run(plan, image, zero, work->packed, work->epilogue, work->output, work->residual, work->rows,
+                        chained, first, last, scratch);
+    if (chained == pixels) return;
+    work->rows.first += chained / plan->shape.out_w;
+    work->done = chained % plan->shape.out_w;
     if (plan->copied) {
         copy_strip(plan, image, work->rows, zero, scratch);
         work->activations = scratch;
@@ -196,7 +198,7 @@ void octet_conv_run(const octet_gemm_family *family, const octet_conv_shape *sha
             work.residual = (const char *)epilogue->residual + image * image_outputs * family->source_size;
         if (joins) {
             const size_t end = octet_conv_strip(&plan, split.strips, last - 1).last;
-            if (octet_chain_rows(&plan, packed, end - work.rows.first)) work.rows.last = end, next = last;
+            if (octet_chain_share(&plan, packed, end - work.rows.first)) work.rows.last = end, next = last;
         }
         run_strip(&work, (const char *)input + image * image_size, input_zero, columns * block / split.blocks,
                   columns * (block + 1) / split.blocks, strip);
