@@ -332,7 +332,8 @@ static void chain_finish(const octet_chain_tile *t, const octet_tile *to) {
 // MARK: - Activations
 
 // Eight pixels of sixteen bytes each → the first `quads` of four quads.
-OCTET_INLINE void chain_quads_of_8(uint8_t *to, size_t to_pitch, const uint8_t *from, size_t from_pitch, size_t quads) {
+OCTET_INLINE void chain_quads_of_8(uint8_t *to, size_t to_pitch, const uint8_t *from, size_t from_pitch,
+                                   const size_t quads) {
     __m256i rows[4], pairs[4], made[4];
     OCTET_UNROLL
     for (size_t i = 0; i < 4; i++) {
@@ -351,8 +352,16 @@ OCTET_INLINE void chain_quads_of_8(uint8_t *to, size_t to_pitch, const uint8_t *
         made[2 * i + 1] = _mm256_unpackhi_epi64(pairs[i], pairs[i + 2]);
     }
     OCTET_UNROLL
-    for (size_t i = 0; i < 4; i++)
-        if (i < quads) _mm256_storeu_si256((__m256i *)(to + i * to_pitch), made[i]);
+    for (size_t i = 0; i < quads; i++) _mm256_storeu_si256((__m256i *)(to + i * to_pitch), made[i]);
+}
+
+// Eight pixels, reading sixteen bytes where a channel is left.
+OCTET_INLINE void chain_quads_of_pixels(uint8_t *to, size_t to_pitch, const uint8_t *from, size_t from_pitch,
+                                        size_t quads) {
+    for (; quads >= 4; quads -= 4, to += 4 * to_pitch, from += 16) chain_quads_of_8(to, to_pitch, from, from_pitch, 4);
+    if (quads == 3) chain_quads_of_8(to, to_pitch, from, from_pitch, 3);
+    if (quads == 2) chain_quads_of_8(to, to_pitch, from, from_pitch, 2);
+    if (quads == 1) chain_quads_of_8(to, to_pitch, from, from_pitch, 1);
 }
 
 static void chain_to_quads(uint8_t *to, size_t to_pitch, const uint8_t *from, size_t from_pitch, size_t count,
@@ -364,8 +373,7 @@ static void chain_to_quads(uint8_t *to, size_t to_pitch, const uint8_t *from, si
         const size_t first = count < LANES ? pixel : octet_smaller(pixel, count - LANES);
         const uint8_t *source = from + first * from_pitch;
         if (count >= LANES && reach <= (size_t)(end - source)) {
-            for (size_t i = 0; i < quads; i += 4)
-                chain_quads_of_8(to + i * to_pitch + 4 * first, to_pitch, source + 4 * i, from_pitch, quads - i);
+            chain_quads_of_pixels(to + 4 * first, to_pitch, source, from_pitch, quads);
             continue;
         }
         for (size_t p = pixel; p < octet_smaller(pixel + LANES, count); p++) {
