@@ -23,6 +23,7 @@ typedef struct {
     char *output;          // of the image
     const char *residual;  // of the image, or NULL
     octet_conv_rows rows;
+    size_t done;  // pixels of the first row that need no tile
     bool skips_padding;
 } strip_work;
 
@@ -188,7 +189,8 @@ static void run_lines(const strip_work *work, size_t group, size_t first, size_t
     const octet_conv_plan *plan = work->plan;
     const octet_gemm_family *family = plan->family;
     const octet_conv_shape *s = &plan->shape;
-    const size_t pixels = (end - line) * s->out_w;
+    // Pixels of the first row that are there already.
+    const size_t done = line == 0 ? work->done : 0, pixels = (end - line) * s->out_w - done;
     const bool wide = pixels <= family->wide_mr;
     const size_t width = wide ? family->wide_panels : family->panels;
     // Tiles of heights that differ by one at most, tall ones first.
@@ -210,8 +212,8 @@ static void run_lines(const strip_work *work, size_t group, size_t first, size_t
     // Where the output row of the next pixel starts to read.
     const char *from = work->activations + line * plan->line_step;
     if (group) from += group * octet_quotient(plan->pixel_pitch, s->groups);
-    size_t x = 0;
-    for (size_t i = 0, pixel = 0; i < tiles; i++, pixel += tile.rows) {
+    size_t x = done;
+    for (size_t i = 0, pixel = done; i < tiles; i++, pixel += tile.rows) {
         tile.rows = height + (i < taller);
         for (size_t r = 0; r < tile.rows; r++) {
             row[r] = from + x * plan->pixel_step;
@@ -268,18 +270,21 @@ static void run_columns(const strip_work *work, size_t first, size_t last) {
     }
 }
 
-// Panels first ..< last of the output rows of `work`: by chains as many as are faster that way, the others by tiles.
+// Panels first ..< last of the output rows of `work`: by chains as many pixels as are faster that way, the others by
+// tiles.
 static void run_strip(strip_work *work, const char *image, uint8_t zero, bool may_chain, size_t first, size_t last,
                       char *scratch) {
     const octet_conv_plan *plan = work->plan;
-    const octet_conv_rows rows = work->rows;
-    if (may_chain) work->rows.first += octet_chain_rows(plan, work->packed, rows.last - rows.first);
-    if (work->rows.first > rows.first) {
-        const octet_conv_rows chained = {rows.first, work->rows.first};
-        octet_chain_run(plan, image, zero, work->packed, work->epilogue, work->output, work->residual, chained, first,
-                        last, scratch);
+    const size_t pixels = (work->rows.last - work->rows.first) * plan->shape.out_w;
+    const size_t chained = may_chain ? octet_chain_share(plan, work->packed, pixels) : 0;
+    if (chained) {
+        octet_chain_run(plan, image, zero, work->packed, work->epilogue, work->output, work->residual, work->rows,
+                        chained, first, last, scratch);
+        if (chained == pixels) return;
+        const size_t rows = chained / plan->shape.out_w;
+        work->rows.first += rows;
+        work->done = chained - rows * plan->shape.out_w;
     }
-    if (work->rows.first == rows.last) return;
     if (plan->gathered) {
         gather_strip(plan, image, work->rows, zero, scratch);
         work->activations = scratch;
@@ -329,7 +334,7 @@ void octet_conv_plan_run(const octet_conv_plan *plan, const void *input, uint8_t
             work.residual = (const char *)epilogue->residual + image * plan->output_image * family->source_size;
         if (joins) {
             const size_t end = octet_conv_strip(plan, split.strips, last - 1).last;
-            if (octet_chain_rows(plan, packed, end - work.rows.first)) work.rows.last = end, next = last;
+            if (octet_chain_share(plan, packed, end - work.rows.first)) work.rows.last = end, next = last;
         }
         run_strip(&work, (const char *)input + image * image_size, input_zero, may_chain,
                   octet_quotient(columns * block, split.blocks), octet_quotient(columns * (block + 1), split.blocks),
