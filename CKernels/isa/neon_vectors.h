@@ -216,6 +216,7 @@ OCTET_INLINE void int8_pack_store(const int8_packer *p, const int_vector *values
 }
 
 #include "float32_tile.h"
+#include "neon_transpose.h"
 
 // MARK: - Products, in loops of their own: generic/gemm.inc takes what float32_products and int8_products add to sums
 
