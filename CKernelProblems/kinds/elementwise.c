@@ -26,7 +26,7 @@ static elementwise *start(octet_problem *p) {
     static const struct {
         float lower, upper;
         int32_t zero;
-    } clamps[] = {{0, 255, 0}, {-128, 127, 128}, {-3, 200, 3}, {-200, 55, 200}};
+    } clamps[] = {{0, 255, 0}, {-128, 127, 128}, {-3, 200, 3}, {-200, 55, 200}, {-128, 127, 0}};
     static const float scales[] = {1, 0.5f, 0.37f, 0.1f, 1.5f, 0.013f};
     elementwise *e = p->state;
     e->count = (size_t)octet_get(p, "count");
@@ -89,15 +89,15 @@ static size_t prepare(octet_problem *p) {
                   100, 1000)
 #define SCALE(name) OCTET_CHOICE(name, "1", "0.5", "0.37", "0.1", "1.5", "0.013")
 #define ZERO(name) OCTET_NUMBER(name, 0, 255, 128, 0, 255, 128, 3)
-#define CLAMP OCTET_CHOICE("clamp", "uint8", "int8", "narrow", "low")
+#define CLAMP OCTET_CHOICE("clamp", "uint8", "int8", "narrow", "low", "signed")
 #define VALUES OCTET_CHOICE("values", "random", "ties", "strange")
 // Every combination of count and the other parameters would be many; of some parameters all values are tried.
-#define CROSSED_CLAMP                                               \
-    {.name = "clamp",                                               \
-     .choices = (const char *[]){"uint8", "int8", "narrow", "low"}, \
-     .high = 3,                                                     \
-     .crossed = true,                                               \
-     OCTET_GRID(0, 1, 2, 3)}
+#define CROSSED_CLAMP                                                         \
+    {.name = "clamp",                                                         \
+     .choices = (const char *[]){"uint8", "int8", "narrow", "low", "signed"}, \
+     .high = 4,                                                               \
+     .crossed = true,                                                         \
+     OCTET_GRID(0, 1, 2, 3, 4)}
 
 // A kind from its parameters; `read` and `written` are bytes for each element.
 #define NO_CASES(symbol) static const char *const symbol##_cases[] = {NULL};
