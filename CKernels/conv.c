@@ -25,6 +25,7 @@ typedef struct {
     octet_conv_rows rows;
     size_t done;  // pixels of the first row that need no tile
     bool skips_padding;
+    char *last;  // scratch for the last pixel
 } strip_work;
 
 // MARK: - Activations
@@ -219,6 +220,11 @@ static void run_lines(const strip_work *work, size_t group, size_t first, size_t
             row[r] = from + x * plan->pixel_step;
             if (++x == s->out_w) x = 0, from += plan->line_step;
         }
+        // (Its row is the tensor's last pixel.)
+        if (plan->last_copied && i + 1 == tiles && work->rows.first + end == s->out_h) {
+            memcpy(work->last, row[tile.rows - 1], plan->pixel_pitch);
+            row[tile.rows - 1] = work->last;
+        }
         const size_t place =
             (work->rows.first + line) * plan->output_line + pixel * plan->output_pixel + group * plan->group_outputs;
         if (work->epilogue->weight_zero) {
@@ -327,6 +333,7 @@ void octet_conv_plan_run(const octet_conv_plan *plan, const void *input, uint8_t
             .epilogue = epilogue,
             .output_size = output_size,
             .skips_padding = skips_padding,
+            .last = strip,
             .rows = octet_conv_strip(plan, split.strips, index - image * split.strips),
         };
         work.output = (char *)output + image * plan->output_image * output_size;

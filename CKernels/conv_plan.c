@@ -72,12 +72,15 @@ static octet_conv_plan make_plan(const octet_gemm_family *family, const octet_co
     plan.panel_size = plan.header_size + plan.taps * plan.steps * family->kr * family->nr * family->weight_size;
     plan.tile_rows = plan.taps * plan.steps < short_steps ? family->short_mr : family->mr;
 
-    // A run that ends within a step reads beyond itself: harmless in scratch, where zero weights meet whatever follows.
+    // A run that ends within a step reads beyond itself: harmless where zero weights meet whatever follows, but the
+    // last pixel of a tensor has nothing behind it.
     const bool whole_steps = octet_round_up(plan.run_length, family->kr) == plan.run_length;
     const size_t pixel_bytes = s->in_c * family->source_size;
     const bool aliases = pixelwise && pixel_bytes % aliasing_pitch == 0;
-    plan.copied =
-        plan.gathered || family->stored_size != family->source_size || !whole_steps || has_padding(s) || aliases;
+    plan.last_copied = pixelwise && !whole_steps && !aliases && plan.run_length >= family->kr &&
+                       family->stored_size == family->source_size;
+    plan.copied = plan.gathered || family->stored_size != family->source_size || (!whole_steps && !plan.last_copied) ||
+                  has_padding(s) || aliases;
     if (plan.gathered) {
         plan.pixel_pitch = octet_round_up(plan.run_length, octet_longest_gathered_row);
         plan.row_pitch = s->out_w * plan.pixel_pitch;
@@ -173,7 +176,8 @@ size_t octet_conv_offsets_size(const octet_conv_plan *plan) {
 }
 
 size_t octet_conv_strip_size(const octet_conv_plan *plan) {
-    if (!plan->copied) return 0;
+    if (!plan->copied && !plan->last_copied) return 0;
+    if (plan->last_copied) return octet_round_up(plan->pixel_pitch + plan->family->kr, cache_line);
     const size_t rows = plan->gathered ? plan->strip_rows : octet_conv_input_rows(&plan->shape, plan->strip_rows);
     return octet_round_up(rows * plan->row_pitch + octet_longest_gathered_row, cache_line);
 }
