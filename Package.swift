@@ -21,6 +21,9 @@ let package = Package(
     .target(name: "CKernels", path: "CKernels", publicHeadersPath: "include"),
     .target(name: "CZlib", path: "CZlib", publicHeadersPath: "include"),
     .target(name: "CThreadPool", path: "CThreadPool", publicHeadersPath: "include"),
+    .target(
+      name: "CKernelProblems", dependencies: ["CKernels", "CThreadPool"], path: "CKernelProblems", exclude: ["driver"],
+      publicHeadersPath: "include"),
     .systemLibrary(
       name: "COpenBLAS", pkgConfig: "openblas",
       providers: [.apt(["libopenblas-dev", "liblapacke-dev"]), .brew(["openblas"])]),
@@ -45,7 +48,7 @@ let package = Package(
       name: "OctetCLI", dependencies: ["Octet", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       resources: [.copy("Resources")]),
 
-    .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "CThreadPool"]),
+    .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "CKernelProblems", "CThreadPool"]),
     .testTarget(
       name: "OctetFormatsTests", dependencies: ["OctetCore", "OctetFormats", "CZlib"], exclude: ["Fixtures"]),
     .testTarget(name: "OctetCLITests", dependencies: ["OctetCLI"]),

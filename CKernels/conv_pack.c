@@ -21,18 +21,20 @@ void octet_conv_pack(const octet_gemm_family *family, const octet_conv_shape *sh
     if (sums && size == 1) memset(sums, 0, octet_conv_padded_channels(family, shape) * sizeof *sums);
 
     for (size_t channel = 0; channel < shape->out_c; channel++) {
-        const size_t group = channel / plan.group_outputs, lane = channel % plan.group_outputs;
+        const size_t group = octet_quotient(channel, plan.group_outputs), lane = channel - group * plan.group_outputs;
         const char *from = (const char *)weights + channel * per_channel * size;
         char *panel = (char *)packed + (group * plan.group_panels + lane / nr) * plan.panel_size;
         for (size_t tap = 0; tap < kernel; tap++) {
-            // Element e of this tap: input channel e of [group_inputs, kernel]. A merged run holds a row of taps.
-            const size_t run = plan.merged ? tap / shape->kernel_w : tap;
-            const size_t first = plan.merged ? tap % shape->kernel_w * plan.group_inputs : 0;
-            char *to = panel + run * plan.steps * nr * kr * size;
+            // Runs hold the weights of one or more taps, input channel by input channel.
+            const size_t first = tap * plan.group_inputs, run = octet_quotient(first, plan.run_length);
+            const size_t k = first - run * plan.run_length;
+            size_t within = k % kr;
+            char *to = panel + plan.header_size + (run * plan.steps + k / kr) * nr * kr * size + lane % nr * kr * size;
             for (size_t e = 0; e < plan.group_inputs; e++) {
-                const size_t k = first + e;
-                copy_weight(to + ((k / kr * nr + lane % nr) * kr + k % kr) * size, from + (e * kernel + tap) * size,
-                            size);
+                if (plan.header_size)
+                    ((int32_t *)panel)[lane % nr] += family->shifts[within * 2 / kr] * (int8_t)from[e * kernel + tap];
+                copy_weight(to + within * size, from + (e * kernel + tap) * size, size);
+                if (++within == kr) within = 0, to += nr * kr * size;
             }
         }
         if (sums && size == 1) {

@@ -6,24 +6,36 @@
 
 typedef struct {
     const octet_gemm_family *family;
-    octet_conv_shape shape;  // with batch · h · w folded into one column of pixels where nothing else depends on it
+    // With batch · h · w folded into one column of pixels where nothing else depends on it. Here padding may be
+    // negative: the image is cropped.
+    octet_conv_shape shape;
     size_t images;
 
     // Weights. Depends on channels, kernel, dilation and groups only, so that they are packed once for every size.
-    bool merged;  // a run is a whole kernel row, contiguous in memory, instead of one tap
+    bool gathered;  // one run is a whole window, brought together from its rows
+    bool merged;    // a run is a whole kernel row, contiguous in memory, instead of one tap
     size_t group_inputs, group_outputs, group_panels;
-    size_t taps;        // runs
-    size_t run_length;  // elements of a run that exist
-    size_t steps;       // of kr elements, in a run
-    size_t panel_size;  // bytes of a packed panel
+    size_t taps;         // runs
+    size_t run_length;   // elements of a run that exist
+    size_t steps;        // of kr elements, in a run
+    size_t header_size;  // bytes in front of a panel's weights
+    size_t panel_size;   // bytes of a packed panel
+    size_t tile_rows;    // of the tallest tile
 
-    // Activations, as a tile reads them: a strip of input rows in scratch, or the tensor itself.
+    // Activations, as a tile reads them: a strip of input rows (or of windows) in scratch, or the tensor itself.
     bool copied;
-    size_t pixel_pitch, row_pitch;  // bytes
+    size_t pixel_pitch, row_pitch;  // bytes from one pixel and row of the strip to the next
+    size_t pixel_step, line_step;   // bytes from what one output pixel and row reads to what the next one does
     size_t strip_rows;              // output rows of the tallest strip
+
+    // Elements from one output pixel, row and image to the next.
+    size_t output_pixel, output_line, output_image;
 } octet_conv_plan;
 
 octet_conv_plan octet_conv_plan_make(const octet_gemm_family *, const octet_conv_shape *, size_t batch);
+
+// The same, but images stay what they are.
+octet_conv_plan octet_conv_plan_make_unfolded(const octet_gemm_family *, const octet_conv_shape *, size_t batch);
 
 // Input rows that `rows` output rows reach.
 static inline size_t octet_conv_input_rows(const octet_conv_shape *shape, size_t rows) {
@@ -33,6 +45,20 @@ static inline size_t octet_conv_input_rows(const octet_conv_shape *shape, size_t
 static inline size_t octet_conv_input_columns(const octet_conv_shape *shape) {
     return (shape->out_w - 1) * shape->stride_w + (shape->kernel_w - 1) * shape->dilation_w + 1;
 }
+
+// Bytes of the longest row of a window that is gathered, and the most rows.
+enum { octet_longest_gathered_row = 16 };
+
+// Bytes of scratch in front of the strip, and of the whole.
+size_t octet_conv_offsets_size(const octet_conv_plan *);
+size_t octet_conv_strip_size(const octet_conv_plan *);
+size_t octet_conv_plan_scratch_size(const octet_conv_plan *);
+
+// Into how many tasks all images are split for `threads` threads.
+size_t octet_conv_plan_tasks(const octet_conv_plan *, size_t threads);
+// Tasks first ..< last, as octet_conv_run.
+void octet_conv_plan_run(const octet_conv_plan *, const void *input, uint8_t input_zero, const void *packed,
+                         const octet_epilogue *, void *output, size_t tasks, size_t first, size_t last, void *scratch);
 
 // How tasks divide the work: strips of each image, times blocks of panels. Both follow from the number of tasks alone.
 typedef struct {

@@ -4,13 +4,20 @@
 
 extern const octet_isa octet_isa_scalar;
 #if defined(__x86_64__)
-extern const octet_isa octet_isa_avx512vnni, octet_isa_avx2;
+extern const octet_isa octet_isa_avx512vnni, octet_isa_avxvnni, octet_isa_avx2;
+#elif defined(__aarch64__)
+extern const octet_isa octet_isa_neoni8mm, octet_isa_neondot, octet_isa_neon;
 #endif
 
 static const octet_isa *const all[] = {
 #if defined(__x86_64__)
     &octet_isa_avx512vnni,
+    &octet_isa_avxvnni,
     &octet_isa_avx2,
+#elif defined(__aarch64__)
+    &octet_isa_neoni8mm,
+    &octet_isa_neondot,
+    &octet_isa_neon,
 #endif
     &octet_isa_scalar,
 };

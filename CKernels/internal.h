@@ -13,17 +13,25 @@ struct octet_tile {
     const char *weights;        // the first panel
     size_t panel_stride;
     const octet_epilogue *epilogue;
-    size_t channel;        // the first channel, as an index into the epilogue's arrays
-    size_t channels;       // how many exist: 1 ... panels · nr
-    void *output;          // the first channel of the first pixel
-    const void *residual;  // the same place in the residual, or NULL
-    size_t output_stride;  // elements from one pixel to the next, in output and residual
+    size_t channel;             // the first channel, as an index into the epilogue's arrays
+    size_t channels;            // how many exist: 1 ... panels · nr
+    void *output;               // the first channel of the first pixel
+    const void *residual;       // the same place in the residual, or NULL
+    size_t output_stride;       // elements from one pixel to the next, in output and residual
+    const int32_t *pixel_sums;  // Σ of each pixel's activations, for weights with zero points; otherwise NULL
 };
 
-static inline size_t octet_round_up(size_t value, size_t multiple) {
-    return (value + multiple - 1) / multiple * multiple;
+// Most quotients of a small problem are 0 or those of 1; a division costs as much as a small tile.
+static inline size_t octet_quotient(size_t value, size_t divisor) {
+    if (divisor == 1) return value;
+    return value < divisor ? 0 : value / divisor;
 }
-static inline size_t octet_divide_up(size_t value, size_t divisor) { return (value + divisor - 1) / divisor; }
+static inline size_t octet_divide_up(size_t value, size_t divisor) {
+    return value ? octet_quotient(value - 1, divisor) + 1 : 0;
+}
+static inline size_t octet_round_up(size_t value, size_t multiple) {
+    return octet_divide_up(value, multiple) * multiple;
+}
 static inline size_t octet_smaller(size_t a, size_t b) { return a < b ? a : b; }
 static inline size_t octet_larger(size_t a, size_t b) { return a > b ? a : b; }
 

@@ -1,4 +1,4 @@
-# Sourced by quickstart and test: what building needs, on a Debian-like machine or any other.
+# Sourced by quickstart, test and test-arm64: what building needs, on a Debian-like machine or any other.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
@@ -6,12 +6,15 @@ cd "$root"
 # Building uses OpenBLAS; the package itself builds without (leave the trait out).
 swift_options=(-c release --traits OpenBLAS)
 
-# The system packages that are missing, installed if this machine has apt-get.
-install_missing_packages() {
+# The system packages that building needs, as far as they are missing.
+install_missing_packages() { install_packages libopenblas-dev liblapacke-dev zlib1g-dev; }
+
+# install_packages PACKAGE…: those that are missing, if this machine has apt-get.
+install_packages() {
   local missing=()
   if command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; then
     local package
-    for package in libopenblas-dev liblapacke-dev zlib1g-dev; do
+    for package in "$@"; do
       dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
     done
   fi

@@ -31,9 +31,11 @@ typedef enum {
 //     real = float(sum) * scale[c] + bias[c]  [+ float(residual − residual_zero) * residual_scale]
 //     out  = int(round_half_even(clamp(real, lower, upper))) + zero
 //
-// in float32, without fused multiply-add, so that every instruction set gives the same bits. For float kernels
-// `out = clamp(Σ a · w + bias[c] [+ residual], lower, upper)`; `initial`, `scale` and `zero` are not read.
-// All arrays by channel hold `octet_conv_padded_channels` elements (depthwise: one per channel).
+// in float32, without fused multiply-add, so that every instruction set gives the same bits. Weights may have zero
+// points too: then `sum` is less by weight_zero[c] · Σ a, and initial[c] = −za · Σ w[c] + za · weight_zero[c] · (number
+// of weights of a channel) + bias, and a sum may have 16384 products at most. For float kernels `out = clamp(Σ a · w +
+// bias[c] [+ residual], lower, upper)`; `initial`, `scale`, `weight_zero` and `zero` are not read. All arrays by
+// channel hold `octet_conv_padded_channels` elements (depthwise: one per channel).
 typedef struct {
     octet_output output;
     const int32_t *initial;
@@ -44,7 +46,15 @@ typedef struct {
     const void *residual;  // same shape as the output; uint8 for integer kernels, float for float ones; NULL: none
     int32_t residual_zero;
     float residual_scale;
+    const int32_t *weight_zero;  // NULL: all 0
+    // A promise that may be made: |real| < 2³¹ for every sum there can be. It saves a clamp.
+    // (octet_epilogue_fits_int32 tells.)
+    bool fits_int32;
 } octet_epilogue;
+
+// Whether |real| < 2³¹ whatever the activations are, for `depth` products in each sum and `channels` elements in the
+// arrays by channel.
+bool octet_epilogue_fits_int32(const octet_epilogue *, size_t channels, size_t depth);
 
 // MARK: - GEMM and convolution
 
@@ -56,7 +66,7 @@ typedef struct {
     size_t kernel_h, kernel_w;
     size_t stride_h, stride_w;
     size_t dilation_h, dilation_w;
-    size_t pad_top, pad_left;
+    ptrdiff_t pad_top, pad_left;
     size_t groups;
 } octet_conv_shape;
 
@@ -71,10 +81,14 @@ typedef struct octet_chain_kernel octet_chain_kernel;
 typedef struct {
     size_t mr, panels;            // rows of the tallest tile and the most panels it takes
     size_t wide_mr, wide_panels;  // the same for tiles of few rows
+    size_t short_mr;              // rows of the tallest tile where k is short: the end of one overlaps with the next
     size_t nr, kr;                // channels of one panel; elements of k consumed together
     size_t source_size;           // bytes of an activation in a tensor (1 or 4)
     size_t stored_size;           // bytes of an activation where a tile reads it (int8 on AVX2: 2)
     size_t weight_size;           // bytes of a packed weight
+    // What a tile takes from the activations in the first and in the second half of a step, to multiply signed bytes.
+    // Not 0: each panel starts with int32[nr], what that takes from its channels' sums.
+    uint8_t shifts[2];
     void (*tile)(const octet_tile *);
     void (*store)(void *to, const void *from, size_t count);  // tensor elements → stored elements
     const octet_chain_kernel *chains;                         // NULL: none
@@ -101,6 +115,22 @@ void octet_conv_run(const octet_gemm_family *, const octet_conv_shape *, size_t 
                     uint8_t input_zero, const void *packed, const octet_epilogue *, void *output, size_t tasks,
                     size_t first, size_t last, void *scratch);
 
+// Transposed convolution: input (y, x) adds to the outputs at y · stride_h + ky · dilation_h − pad_top, x likewise. It
+// runs as stride_h · stride_w convolutions, one for each phase of output pixels. Each phase has taps of its own, so the
+// arrays `sums` and `initial` (and only these) hold [phases][octet_conv_padded_channels] elements.
+size_t octet_conv_transpose_phases(const octet_conv_shape *);
+size_t octet_conv_transpose_packed_size(const octet_gemm_family *, const octet_conv_shape *);
+// Weights have no zero points here. weights: [in_c, out_c / groups, kernel_h, kernel_w]; reordered: scratch for as many
+// weights.
+void octet_conv_transpose_pack(const octet_gemm_family *, const octet_conv_shape *, const void *weights,
+                               void *reordered, void *packed, int32_t *sums);
+size_t octet_conv_transpose_scratch_size(const octet_gemm_family *, const octet_conv_shape *);
+// Tasks depend on the number of threads that octet_conv_transpose_run is told as well.
+size_t octet_conv_transpose_tasks(const octet_gemm_family *, const octet_conv_shape *, size_t batch, size_t threads);
+void octet_conv_transpose_run(const octet_gemm_family *, const octet_conv_shape *, size_t batch, const void *input,
+                              uint8_t input_zero, const void *packed, const octet_epilogue *, void *output,
+                              size_t threads, size_t first, size_t last, void *scratch);
+
 // c[m, n] = a[m, k] · b (+ c if accumulate). a and b are read through element strides (rows, columns), so that every
 // transposition is a matter of strides; c is row-major with row stride ldc. scratch: octet_sgemm_scratch_size bytes.
 size_t octet_sgemm_scratch_size(const octet_gemm_family *, size_t m, size_t n, size_t k);
@@ -120,6 +150,14 @@ typedef struct {
     size_t pad_top, pad_left;
     bool count_include_pad;  // average pooling: divide by the full window
 } octet_window;
+
+// A tensor with parameters by channel, seen as [outer, channels, inner]: channels along axis 0 have outer = 1, channels
+// last have inner = 1.
+typedef struct {
+    size_t outer, channels, inner;
+} octet_channels;
+
+typedef enum { OCTET_EXP, OCTET_SIGMOID, OCTET_TANH, OCTET_ERF, OCTET_GELU, OCTET_SILU } octet_unary;
 
 typedef struct octet_isa {
     const char *name;      // "scalar", "avx2", "avx512vnni", …
@@ -149,9 +187,30 @@ typedef struct octet_isa {
     void (*quantize)(const float *x, size_t count, float scale, int32_t zero, float lower, float upper, uint8_t *out);
     void (*dequantize_u8)(const uint8_t *q, size_t count, float scale, int32_t zero, float *out);
     void (*dequantize_s8)(const int8_t *q, size_t count, float scale, int32_t zero, float *out);
+    // The same by channel: scale and zero are those of the channel, lower = low − zero, upper = high − zero.
+    void (*quantize_channels)(const octet_channels *, const float *x, const float *scale, const int32_t *zero,
+                              int32_t low, int32_t high, uint8_t *out);
+    void (*dequantize_channels_u8)(const octet_channels *, const uint8_t *q, const float *scale, const int32_t *zero,
+                                   float *out);
+    void (*dequantize_channels_s8)(const octet_channels *, const int8_t *q, const float *scale, const int32_t *zero,
+                                   float *out);
+    // ONNX's DynamicQuantizeLinear for every row of `columns`: its range and 0 make scale and zero point,
+    //     scale = (max − min) / 255 (1 if that is 0),  zero = round_half_even(clamp(−min / scale, 0, 255))
+    // and bytes as above. ±inf and NaN do not count for the range.
+    void (*quantize_rows)(const float *x, size_t rows, size_t columns, uint8_t *out, float *scale, int32_t *zero);
+    // As torch.fake_quantize_per_tensor_affine, which multiplies by the reciprocal:
+    //     q = round_half_even(x * (1 / scale)) + zero,  out = (clamp(q, low, high) − zero) * scale
+    // and mask = low ≤ q ≤ high (1 or 0), where the gradient passes; mask may be NULL. A NaN counts as −inf.
+    void (*fake_quantize)(const float *x, size_t count, float scale, int32_t zero, int32_t low, int32_t high,
+                          float *out, uint8_t *mask);
+    void (*fake_quantize_channels)(const octet_channels *, const float *x, const float *scale, const int32_t *zero,
+                                   int32_t low, int32_t high, float *out, uint8_t *mask);
     // out = round_half_even(clamp(float(q − zero) * scale, lower, upper)) + out_zero; scale = s_in / s_out
     void (*requantize_u8)(const uint8_t *q, size_t count, int32_t zero, float scale, int32_t out_zero, float lower,
                           float upper, uint8_t *out);
+    // The same for rows of `columns` bytes, `stride` and `out_stride` bytes apart (one operand of a concatenation).
+    void (*requantize_rows_u8)(const uint8_t *q, size_t stride, size_t rows, size_t columns, int32_t zero, float scale,
+                               int32_t out_zero, float lower, float upper, uint8_t *out, size_t out_stride);
     // out = round_half_even(clamp(float(a − a_zero) * a_scale + float(b − b_zero) * b_scale, lower, upper)) + out_zero
     void (*add_u8)(const uint8_t *a, int32_t a_zero, float a_scale, const uint8_t *b, int32_t b_zero, float b_scale,
                    size_t count, int32_t out_zero, float lower, float upper, uint8_t *out);
@@ -159,9 +218,35 @@ typedef struct octet_isa {
     void (*mul_u8)(const uint8_t *a, int32_t a_zero, const uint8_t *b, int32_t b_zero, size_t count, float scale,
                    int32_t out_zero, float lower, float upper, uint8_t *out);
     void (*clamp_u8)(const uint8_t *q, size_t count, uint8_t lower, uint8_t upper, uint8_t *out);
+    // out = table[q]; 256 entries
+    void (*lookup_u8)(const uint8_t *q, size_t count, const uint8_t *table, uint8_t *out);
+    // Copies rows of `columns` bytes, `stride` bytes apart, to rows `to_stride` bytes apart.
+    void (*copy_rows_u8)(const uint8_t *from, size_t stride, size_t rows, size_t columns, uint8_t *to,
+                         size_t to_stride);
     void (*clamp_f32)(const float *x, size_t count, float lower, float upper, float *out);
     void (*add_f32)(const float *a, const float *b, size_t count, float lower, float upper, float *out);
     void (*mul_f32)(const float *a, const float *b, size_t count, float *out);
+
+    // The rest of float32 gives the same bits on every instruction set: no fused multiply-add, sums in a fixed order.
+    // Largest errors found, in units of the last place: exp 1, tanh 1.3, sigmoid 2.2, erf 2.5, silu 2.8, gelu 5; what
+    // would be smaller than 2⁻¹²⁴ comes with an absolute error of at most that. silu = x · sigmoid(x), gelu = x · Φ(x).
+    void (*unary_f32)(octet_unary, const float *x, size_t count, float *out);
+    // out = e^(x − max) / Σ e^(x − max) for every row of `columns`; log: out = x − max − ln Σ e^(x − max)
+    void (*softmax_f32)(const float *x, size_t rows, size_t columns, float *out);
+    void (*log_softmax_f32)(const float *x, size_t rows, size_t columns, float *out);
+    // out = (x − mean) / √(variance + epsilon) · scale[i] + bias[i] for every row, mean and variance (biased) of the
+    // row. NULL: no scale, no bias.
+    void (*layer_norm_f32)(const float *x, size_t rows, size_t columns, const float *scale, const float *bias,
+                           float epsilon, float *out);
+    // gates: [rows, 4, hidden] in the order input i, forget f, fresh g, output o (that of PyTorch), before activation:
+    //     next_cell = σ(f) · cell + σ(i) · tanh(g),  out = σ(o) · tanh(next_cell);  next_cell may be cell
+    void (*lstm_gates_f32)(const float *gates, const float *cell, size_t rows, size_t hidden, float *next_cell,
+                           float *out);
+    // What comes from the input and what from the state, each [rows, 3, hidden] in the order reset r, update z, fresh n
+    // (that of PyTorch; ONNX: linear_before_reset), before activation:
+    //     n' = tanh(n_input + σ(r) · n_state),  out = n' + σ(z) · (state − n');  out may be state
+    void (*gru_gates_f32)(const float *from_input, const float *from_state, const float *state, size_t rows,
+                          size_t hidden, float *out);
     // [channels, pixels] → [pixels, channels] and back, of one image
     void (*to_nhwc_u8)(const uint8_t *from, size_t channels, size_t pixels, uint8_t *to);
     void (*to_nhwc_f32)(const float *from, size_t channels, size_t pixels, float *to);
@@ -169,6 +254,9 @@ typedef struct octet_isa {
     void (*to_nchw_f32)(const float *from, size_t channels, size_t pixels, float *to);
     // Smallest and largest finite value; counts ±inf and NaN. Start with +inf, −inf, 0, 0; calls accumulate.
     void (*min_max)(const float *x, size_t count, float *minimum, float *maximum, size_t *infinities, size_t *nans);
+    // The same for every channel; one count for all.
+    void (*min_max_channels)(const octet_channels *, const float *x, float *minimum, float *maximum, size_t *infinities,
+                             size_t *nans);
     // counts[i] += number of x with i = min(bins − 1, int((x − minimum) * (1 / width)…)) exactly as torch.histc:
     // i = int((x − minimum) * bins / (maximum − minimum)) in float32, x == maximum in the last bin; ±inf and outside:
     // dropped.
@@ -183,6 +271,15 @@ typedef struct octet_isa {
 // Weights of depthwise convolution, [channels, 1, kernel_h, kernel_w] → [kernel_h, kernel_w, channels].
 void octet_depthwise_pack_s8(const int8_t *weights, size_t channels, size_t taps, int8_t *packed, int32_t *sums);
 void octet_depthwise_pack_f32(const float *weights, size_t channels, size_t taps, float *packed);
+
+// MARK: - Misuse
+
+// Why no kernel may be given a shape (kernels check nothing themselves), or NULL if it may: empty sizes, channels that
+// groups do not divide, sizes whose products overflow and, for integers, sums that int32 does not hold. Whether windows
+// lie on the image is no question: what lies outside reads as padding.
+const char *octet_conv_refusal(const octet_conv_shape *, size_t batch, bool integers);
+const char *octet_conv_transpose_refusal(const octet_conv_shape *, size_t batch, bool integers);
+const char *octet_window_refusal(const octet_window *, size_t batch);
 
 // MARK: - Dispatch
 

@@ -41,36 +41,4 @@ enum Oracle {
   static func byte(_ real: Float, lower: Float, upper: Float, zero: Int32) -> UInt8 {
     UInt8(truncatingIfNeeded: Int32(min(max(real, lower), upper).rounded(.toNearestOrEven)) + zero)
   }
-
-  /// Calls `tap` for every input position of the window of output (y, x) that lies on the image.
-  static func taps(_ w: octet_window, y: Int, x: Int, _ tap: (_ row: Int, _ column: Int) -> Void) {
-    for ky in 0..<w.kernel_h {
-      for kx in 0..<w.kernel_w {
-        let row = y * w.stride_h + ky * w.dilation_h - w.pad_top
-        let column = x * w.stride_w + kx * w.dilation_w - w.pad_left
-        if row >= 0, row < w.in_h, column >= 0, column < w.in_w { tap(row, column) }
-      }
-    }
-  }
-
-  /// `reduce` of the values in every window of an NHWC image.
-  static func pool<Number, Result>(
-    _ w: octet_window, batch: Int, input: [Number], _ reduce: ([Number]) -> Result
-  ) -> [Result] {
-    var result: [Result] = []
-    for image in 0..<batch {
-      for y in 0..<w.out_h {
-        for x in 0..<w.out_w {
-          for channel in 0..<w.channels {
-            var values: [Number] = []
-            taps(w, y: y, x: x) { row, column in
-              values.append(input[((image * w.in_h + row) * w.in_w + column) * w.channels + channel])
-            }
-            result.append(reduce(values))
-          }
-        }
-      }
-    }
-    return result
-  }
 }

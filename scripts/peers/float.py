@@ -8,9 +8,7 @@ nothing: the exit code is 0 whatever the figures are.
 
 import argparse
 import json
-import math
 import pathlib
-import platform
 import statistics
 import subprocess
 import sys
@@ -19,7 +17,8 @@ import time
 import numpy as np
 import onnxruntime
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from common import ROOT, cpu_name, summary
+
 SECONDS = 0.3
 WARM_UP_SECONDS = 0.1
 
@@ -120,35 +119,6 @@ def times_of_runs(session, feed, seconds):
         session.run(None, feed)
         times.append(time.perf_counter() - start)
     return times
-
-
-def summary(ratios):
-    """The median and an interval that holds the true median with a probability of at least 90 %, by order statistics."""
-    ordered = sorted(ratios)
-    cut = values_outside(len(ordered))
-    return {"ratio": statistics.median(ordered), "low": ordered[cut], "high": ordered[-1 - cut]}
-
-
-def values_outside(count):
-    """How many of the smallest and of the largest values the interval leaves out: each tail has at most 5 %."""
-    cut, tail = 0, 2**-count
-    while tail + math.comb(count, cut + 1) * 2**-count <= 0.05:
-        cut += 1
-        tail += math.comb(count, cut) * 2**-count
-    return cut
-
-
-def cpu_name():
-    """The name that the operating system gives the CPU, else that of its architecture."""
-    try:
-        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    if platform.system() == "Darwin":
-        return subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True).stdout.strip()
-    return platform.machine()
 
 
 main()

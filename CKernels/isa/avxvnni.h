@@ -1,0 +1,27 @@
+// The vocabulary of AVX-VNNI: AVX2 with vpdpbusd (u8 · s8, four products into a lane, exact) in its VEX encoding.
+#define ISA_NAME "avxvnni"
+#define ISA_SYMBOL octet_isa_avxvnni
+#define ISA_FEATURES "AVX2 FMA AVX-VNNI"
+#define ISA_DOT "vpdpbusd ymm"
+
+#include "ymm.h"
+
+// MARK: - Bytes multiplied
+
+#define INT8_KR 4
+typedef uint8_t int8_stored;
+typedef __m256i int8_activations;
+typedef __m256i int8_weights;
+OCTET_INLINE int8_activations int8_broadcast(const void *p) {
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    return _mm256_set1_epi32(four);
+}
+OCTET_INLINE int8_weights int8_load_weights(const void *p) { return _mm256_load_si256((const __m256i *)p); }
+OCTET_INLINE int_vector int8_dot(int_vector sum, int8_activations a, int8_weights w) {
+    return _mm256_dpbusd_avx_epi32(sum, a, w);
+}
+// sum + a · b for a in 0 ... 255 and b in −128 ... 127: the upper half of a lane of `a` is 0
+OCTET_INLINE int_vector int_multiply_add_bytes(int_vector sum, int_vector a, int_vector b) {
+    return _mm256_dpwssd_avx_epi32(sum, a, b);
+}
