@@ -10,8 +10,6 @@ enum {
     most_waiting = 256,
     // gather reads whole vectors, at a stride of two two of them.
     gather_overrun = 128,
-    // to_quads is fastest where it can read sixteen bytes of every pixel.
-    row_overrun = 16,
     cache_line = 64,
     // A vector holds this many pixels; rows are copied in too short pieces.
     fewest_pixels = 8,
@@ -41,7 +39,7 @@ typedef struct {
     size_t columns, plane_pitch;
     size_t *offsets;  // where each quad of a channel lies, from where the window starts
     uint8_t *panel, *strip;
-    const uint8_t *end;  // of what may be read
+    const uint8_t *end;  // of the image
     int32_t *sums;
 } chain_work;
 
@@ -60,8 +58,10 @@ static size_t plane_pitch(const octet_conv_plan *plan, size_t rows) {
     return octet_round_up(strip_pixels(plan, rows) * 4, cache_line) | cache_line;
 }
 static size_t strip_size(const octet_chain_layout *l, const octet_conv_plan *plan, size_t rows) {
-    if (l->rows) return strip_pixels(plan, rows) * plan->shape.in_c + row_overrun;
-    return plan->shape.groups * l->group_quads * plane_pitch(plan, rows) + gather_overrun;
+    const octet_conv_shape *s = &plan->shape;
+    const size_t overrun = plan->family->chains->lanes * s->stride_w * s->in_c + 16;  // what rows_to_quads may read
+    if (l->rows) return strip_pixels(plan, rows) * s->in_c + overrun;
+    return s->groups * l->group_quads * plane_pitch(plan, rows) + gather_overrun;
 }
 
 static size_t sums_size(const octet_chain_layout *l, const octet_conv_plan *plan) {
@@ -128,7 +128,6 @@ static void make_planes(const chain_work *work, uint8_t zero) {
     const octet_conv_shape *s = &work->plan->shape;
     const octet_chain_layout *l = &work->layout;
     const size_t columns = work->columns, pitch = work->plane_pitch, inputs = work->plan->group_inputs;
-    const uint8_t *end = (const uint8_t *)work->image + s->in_h * s->in_w * s->in_c;
     const row_parts parts = parts_of(work);
     const size_t count = octet_conv_input_rows(s, work->rows.last - work->rows.first);
     for (size_t i = 0; i < count; i++) {
@@ -141,7 +140,7 @@ static void make_planes(const chain_work *work, uint8_t zero) {
         }
         for (size_t group = 0; from && group < s->groups; group++)
             work->kernel->to_quads(row + parts.left * 4 + group * l->group_quads * pitch, pitch, from + group * inputs,
-                                   s->in_c, parts.inside, inputs, end);
+                                   s->in_c, parts.inside, inputs, work->end);
     }
 }
 
@@ -186,22 +185,6 @@ static size_t find_runs(const chain_work *work, size_t first, size_t last, octet
     return count;
 }
 
-// Moves the rests of kernel rows into the quad that they share with a row before them.
-static void join_rests(const chain_work *work, size_t pixels) {
-    const octet_chain_layout *l = &work->layout;
-    const uint32_t bits = (uint32_t)(8 * l->row_rest), kept = (UINT32_C(1) << bits) - 1;
-    const size_t rests = octet_chain_pitch / 4 * l->row_quads;  // words from one to the next
-    uint32_t *first = (uint32_t *)work->panel + octet_chain_pitch / 4 * (l->row_quads - 1);
-    for (size_t row = 0; row < work->plan->shape.kernel_h; row += l->row_share, first += l->row_share * rests) {
-        const size_t share = octet_smaller(l->row_share, work->plan->shape.kernel_h - row);
-        for (size_t i = 1; i < share; i++) {
-            const uint32_t *rest = first + i * rests;
-            for (size_t p = 0; p < pixels; p++)
-                first[p] = (first[p] & ((UINT32_C(1) << i * bits) - 1)) | (rest[p] & kept) << i * bits;
-        }
-    }
-}
-
 // One block of quads of one group, for output pixels first ..< last.
 static void fill_panel(const chain_work *work, size_t group, size_t block, size_t first, size_t last,
                        const octet_chain_run_of_pixels *runs, size_t run_count) {
@@ -217,12 +200,9 @@ static void fill_panel(const chain_work *work, size_t group, size_t block, size_
                                work->end);
     } else if (l->rows) {
         for (size_t i = 0; i < run_count; i++)
-            for (size_t y = 0; y < s->kernel_h; y++)
-                work->kernel->to_quads(work->panel + y * l->row_quads * octet_chain_pitch + runs[i].to,
-                                       octet_chain_pitch,
-                                       work->strip + runs[i].from + y * s->dilation_h * work->columns * s->in_c,
-                                       s->stride_w * s->in_c, runs[i].count, plan->run_length, work->end);
-        if (l->row_share > 1) join_rests(work, last - first);
+            work->kernel->rows_to_quads(work->panel + runs[i].to, l, work->strip + runs[i].from,
+                                        s->dilation_h * work->columns * s->in_c, s->stride_w * s->in_c, s->kernel_h,
+                                        runs[i].count);
     } else {
         const uint8_t *planes = work->strip + group * l->group_quads * work->plane_pitch;
         work->kernel->gather(work->panel, planes, work->offsets + k, end - k, runs, run_count, s->stride_w);
@@ -289,6 +269,7 @@ void octet_chain_run(const octet_conv_plan *plan, const char *image, uint8_t zer
         .epilogue = epilogue,
         .packed = packed,
         .image = image,
+        .end = (const uint8_t *)image + plan->shape.in_h * plan->shape.in_w * plan->shape.in_c,
         .output = output,
         .residual = residual,
         .rows = rows,
@@ -298,13 +279,10 @@ void octet_chain_run(const octet_conv_plan *plan, const char *image, uint8_t zer
         .panel = (uint8_t *)scratch,
     };
     work.sums = (int32_t *)(scratch + panel_size(&layout));
-    if (octet_chain_is_pixelwise(plan)) {
-        work.end = (const uint8_t *)image + plan->shape.in_h * plan->shape.in_c;
-    } else {
+    if (!octet_chain_is_pixelwise(plan)) {
         char *rest = (char *)work.sums + sums_size(&layout, plan);
         work.offsets = (size_t *)rest;
         work.strip = (uint8_t *)rest + offsets_size(&layout);
-        work.end = work.strip + strip_size(&layout, plan, rows.last - rows.first);
         if (layout.rows) {
             make_rows(&work, zero);
         } else {

@@ -386,6 +386,43 @@ static void chain_to_quads(uint8_t *to, size_t to_pitch, const uint8_t *from, si
     }
 }
 
+// Eight windows of kernel rows, with rests of rows moved into the quad that they share.
+OCTET_INLINE void chain_quads_of_rows(uint8_t *to, const size_t to_pitch, const octet_chain_layout *l,
+                                      const uint8_t *from, size_t row_pitch, size_t from_pitch, size_t rows) {
+    const size_t step = l->row_quads * to_pitch;
+    for (size_t row = 0; row < rows; row++)
+        chain_quads_of_pixels(to + row * step, to_pitch, from + row * row_pitch, from_pitch, l->row_quads);
+    if (l->row_share == 1) return;
+    const __m256i kept = _mm256_set1_epi32((1 << 8 * l->row_rest) - 1);
+    uint8_t *rest = to + step - to_pitch;
+    for (size_t row = 0; row < rows; row += l->row_share) {
+        __m256i joined = _mm256_setzero_si256();
+        uint8_t *first = rest;
+        for (size_t i = 0; i < l->row_share && row + i < rows; i++, rest += step) {
+            const __m256i bytes = _mm256_and_si256(_mm256_loadu_si256((const __m256i *)rest), kept);
+            const __m128i shift = _mm_cvtsi64_si128((long long)(8 * l->row_rest * i));
+            joined = _mm256_or_si256(joined, _mm256_sll_epi32(bytes, shift));
+        }
+        _mm256_storeu_si256((__m256i *)first, joined);
+    }
+}
+
+static void chain_rows_to_quads(uint8_t *panel, const octet_chain_layout *l, const uint8_t *from, size_t row_pitch,
+                                size_t from_pitch, size_t rows, size_t count) {
+    if (count < LANES) {
+        uint8_t eight[octet_chain_most_quads * 4 * LANES];
+        chain_quads_of_rows(eight, 4 * LANES, l, from, row_pitch, from_pitch, rows);
+        for (size_t k = 0; k < l->quads; k++) memcpy(panel + k * octet_chain_pitch, eight + k * 4 * LANES, 4 * count);
+        return;
+    }
+    for (size_t pixel = 0; pixel < count; pixel += LANES) {
+        // The last pixels once more together with those before them.
+        const size_t first = octet_smaller(pixel, count - LANES);
+        chain_quads_of_rows(panel + 4 * first, octet_chain_pitch, l, from + first * from_pitch, row_pitch, from_pitch,
+                            rows);
+    }
+}
+
 OCTET_INLINE void chain_gather_row(uint8_t *to, const uint8_t *from, const octet_chain_run_of_pixels *runs,
                                    size_t run_count, const size_t stride) {
     for (size_t i = 0; i < run_count; i++) {
@@ -424,5 +461,6 @@ static const octet_chain_kernel chain_kernel = {
     .tile = chain_tile,
     .finish = chain_finish,
     .to_quads = chain_to_quads,
+    .rows_to_quads = chain_rows_to_quads,
     .gather = chain_gather,
 };
