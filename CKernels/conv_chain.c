@@ -16,14 +16,15 @@ enum {
     // A vector holds this many pixels; rows are copied in too short pieces.
     fewest_pixels = 8,
     shortest_run = 4,
+    near_bytes = 512 << 10,
     // So many pixels take less time by themselves than a vector of them.
     most_left_over = 3,
 };
 // Cycles for a vector of four products, measured on Zen 4: of a link and of a chain, of finding a link's weights and
-// place (once for all vectors of a tile), of bringing a quad into a panel; and of the same by vpmaddwd, where
-// finishing a sum takes longer by so much.
-static const float link_cost = 0.7F, chain_cost = 0.36F, link_start = 0.6F, panel_cost = 2;
-static const float wide_cost = 1.42F, wide_finish = 2.5F;
+// place (once for all vectors of a tile; more if the second-level cache does not hold them), of bringing a quad into a
+// panel; and of the same by vpmaddwd, where finishing a sum takes longer by so much, and of a single pixel.
+static const float link_cost = 0.7F, chain_cost = 0.36F, link_start = 0.6F, far_link_start = 0.9F, panel_cost = 2;
+static const float wide_cost = 1.42F, wide_finish = 2.5F, lone_cost = 0.27F;
 
 // What all tiles of a strip share. The strip is planes, or rows of bytes where quads are bytes of kernel rows.
 typedef struct {
@@ -82,25 +83,25 @@ size_t octet_chain_scratch_size(const octet_conv_plan *plan) {
     return tile + offsets_size(&l) + strip_size(&l, plan, plan->strip_rows);
 }
 
-size_t octet_chain_rows(const octet_conv_plan *plan, const char *packed, size_t rows) {
+size_t octet_chain_share(const octet_conv_plan *plan, const char *packed, size_t all) {
     const octet_chain_layout l = octet_chain_layout_make(plan);
-    const size_t all = rows * plan->shape.out_w;
     if (!l.possible || all < fewest_pixels) return 0;
-    const bool pixelwise = octet_chain_is_pixelwise(plan);
-    if (plan->shape.out_w < shortest_run && !pixelwise) return 0;
-    const size_t over = all % plan->family->chains->lanes;
-    const size_t pixels = pixelwise && over <= most_left_over ? all - over : all;
+    if (plan->shape.out_w < shortest_run && !octet_chain_is_pixelwise(plan)) return 0;
     octet_chain_header header;
     memcpy(&header, packed + l.offset, sizeof header);
+    if (header.links == 0) return 0;
+
     const size_t lanes = plan->family->chains->lanes;
-    const size_t vectors = octet_divide_up(pixels, lanes), tiles = octet_divide_up(pixels, octet_chain_pixels);
-    const float waste = (float)(vectors * lanes) / (float)pixels, starts = (float)tiles / (float)vectors;
-    const float cost = header.links * (link_cost + link_start * starts) + header.chains * chain_cost +
-                       panel_cost / (float)plan->group_outputs;
+    const size_t over = all % lanes <= most_left_over ? all % lanes : 0, pixels = all - over;
+    const float vectors = (float)octet_divide_up(pixels, lanes),
+                tiles = (float)octet_divide_up(pixels, octet_chain_pixels);
     const float products = (float)(plan->group_inputs * l.taps);
+    const bool near = header.links * products / 4 * (float)(plan->shape.out_c * sizeof(octet_chain_link)) < near_bytes;
+    const float links = header.links * (link_cost * vectors + (near ? link_start : far_link_start) * tiles);
+    const float chains = header.chains * chain_cost * vectors + panel_cost * vectors / (float)plan->group_outputs;
     const float padded = (float)(plan->taps * plan->steps * plan->family->kr) / products;
-    if (header.links == 0 || cost * waste >= wide_cost * padded + 4 * wide_finish / products) return 0;
-    return pixels / plan->shape.out_w;
+    const float wide = (wide_cost * padded + 4 * wide_finish / products) / (float)lanes;
+    return links + chains + lone_cost * (float)over < wide * (float)all ? pixels : 0;
 }
 
 // MARK: - Activations
@@ -279,7 +280,7 @@ static void run_tile(const chain_work *work, size_t group, size_t first, size_t 
 
 void octet_chain_run(const octet_conv_plan *plan, const char *image, uint8_t zero, const char *packed,
                      const octet_epilogue *epilogue, char *output, const char *residual, octet_conv_rows rows,
-                     size_t first, size_t last, char *scratch) {
+                     size_t pixels, size_t first, size_t last, char *scratch) {
     const octet_chain_layout layout = octet_chain_layout_make(plan);
     chain_work work = {
         .plan = plan,
@@ -312,7 +313,7 @@ void octet_chain_run(const octet_conv_plan *plan, const char *image, uint8_t zer
         }
     }
 
-    const size_t pixels = (rows.last - rows.first) * plan->shape.out_w, lanes = work.kernel->lanes;
+    const size_t lanes = work.kernel->lanes;
     const size_t vectors = octet_divide_up(pixels, lanes), tiles = octet_divide_up(pixels, octet_chain_pixels);
     for (size_t i = 0; i < tiles; i++) {
         const size_t from = vectors * i / tiles * lanes;

@@ -61,16 +61,16 @@ static inline size_t octet_chain_block(const octet_chain_layout *l, size_t block
 }
 void octet_chain_pack(const octet_conv_plan *, const int8_t *weights, char *packed);
 
-// How many output rows of a strip of `rows` are faster with the chains of these weights than with panels: none, all, or
-// all but a few pixels at the end that would fill too little of a vector.
-size_t octet_chain_rows(const octet_conv_plan *, const char *packed, size_t rows);
+// How many pixels of a strip are faster with the chains of these weights than with panels: none, all, or all but a few at
+// the end that would fill too little of a vector.
+size_t octet_chain_share(const octet_conv_plan *, const char *packed, size_t pixels);
 size_t octet_chain_scratch_size(const octet_conv_plan *);
 // Whether chains read the tensor itself, so that the strips of several tasks may as well be one.
 bool octet_chain_is_pixelwise(const octet_conv_plan *);
-// Output rows of one image and panels first ..< last, as octet_conv_run divides them.
+// The first `pixels` pixels of output rows of one image and panels first ..< last, as octet_conv_run divides them.
 void octet_chain_run(const octet_conv_plan *, const char *image, uint8_t zero, const char *packed,
-                     const octet_epilogue *, char *output, const char *residual, octet_conv_rows, size_t first,
-                     size_t last, char *scratch);
+                     const octet_epilogue *, char *output, const char *residual, octet_conv_rows, size_t pixels,
+                     size_t first, size_t last, char *scratch);
 
 // MARK: - What an instruction set provides
 

@@ -17,6 +17,8 @@ enum {
     least_task_products = 100000,
     // Windows of so few steps leave the end of a tile as long as the rest of it.
     short_steps = 64,
+    // Chains broadcast weights for all pixels of a tile: rather than too few of these, a task has fewer channels.
+    fewest_chain_pixels = 48,
 };
 
 // A 1×1 convolution maps pixels to pixels, whatever image they are in: all of them make one image of width 1.
@@ -122,12 +124,16 @@ static size_t fewest_strips(const octet_conv_plan *plan) {
 // block of panels copies its strip again, and few rows make less of each weight: strips are preferred unless blocks are
 // clearly more even.
 static octet_conv_split best_split(const octet_conv_plan *plan, size_t tasks) {
-    const size_t units = octet_divide_up(plan->shape.out_h, strip_unit(plan)), least_strips = fewest_strips(plan);
+    const size_t least_strips = fewest_strips(plan);
+    const size_t units = octet_divide_up(plan->shape.out_h, strip_unit(plan));
+    size_t most = units;
+    if (plan->family->chains)
+        most = octet_larger(plan->shape.out_h * plan->shape.out_w / fewest_chain_pixels, least_strips);
     octet_conv_split best = {0, 0};
     size_t least = SIZE_MAX;
     for (size_t blocks = 1; blocks <= tasks && blocks <= columns(plan); blocks++) {
         const size_t strips = tasks / blocks;
-        if (strips * blocks != tasks || strips > units || strips < least_strips) continue;
+        if (strips * blocks != tasks || strips > units || strips > most || strips < least_strips) continue;
         const size_t work = octet_divide_up(units, strips) * (16 * octet_divide_up(columns(plan), blocks) + 1);
         if (work < least - least / 32) best = (octet_conv_split){strips, blocks}, least = work;
     }
@@ -149,11 +155,13 @@ size_t octet_conv_plan_tasks(const octet_conv_plan *plan, size_t threads) {
     const octet_conv_shape *s = &plan->shape;
     if (plan->images == 0 || s->out_h == 0 || s->out_w == 0) return 0;
     const size_t least = plan->images * fewest_strips(plan);
-    if (threads == 1 || least >= tasks_per_thread * threads) return least;
+    if (threads == 1) return least;
     const size_t products = s->out_h * s->out_w * columns(plan) * plan->family->nr * plan->taps * plan->run_length;
     const size_t worth = plan->images * products / least_task_products;
     // As many for each image, whatever their number.
-    size_t per_image = octet_divide_up(octet_smaller(octet_round_up(least, threads), worth), plan->images);
+    // Many tasks are handed out some at a time.
+    const size_t multiple = least < tasks_per_thread * threads ? threads : tasks_per_thread * threads;
+    size_t per_image = octet_divide_up(octet_smaller(octet_round_up(least, multiple), worth), plan->images);
     while (per_image > fewest_strips(plan) && best_split(plan, per_image).strips == 0) per_image--;
     return octet_larger(per_image, fewest_strips(plan)) * plan->images;
 }

@@ -258,3 +258,4 @@ OCTET_INLINE void int8_pack_store(const int8_packer *p, const int_vector *values
 }
 
 #include "float32_tile.h"
+#include "transpose_x86.h"

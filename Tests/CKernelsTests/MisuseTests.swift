@@ -36,8 +36,10 @@ import Testing
       \octet_conv_shape.in_h, \.in_w, \.out_h, \.out_w, \.kernel_h, \.kernel_w, \.stride_h, \.stride_w, \.dilation_h,
       \.dilation_w, \.pad_top, \.pad_left,
     ] {
+      let isPadding = path == \.pad_top || path == \.pad_left
       for size in [Int.max, Int.max / 2, -1] {
-        #expect(refusal { $0[keyPath: path] = size } == "sizes overflow", "\(path) \(size)")
+        let reason = isPadding && size < 0 ? "a padding is negative" : "sizes overflow"
+        #expect(refusal { $0[keyPath: path] = size } == reason, "\(path) \(size)")
       }
     }
     #expect(refusal(Int.max) { _ in } == "sizes overflow")
