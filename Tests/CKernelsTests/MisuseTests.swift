@@ -36,15 +36,8 @@ import Testing
       \octet_conv_shape.in_h, \.in_w, \.out_h, \.out_w, \.kernel_h, \.kernel_w, \.stride_h, \.stride_w, \.dilation_h,
       \.dilation_w, \.pad_top, \.pad_left,
     ] {
-<<<<<<< HEAD
       for size in [Int.max, Int.max / 2] {
         #expect(refusal { $0[keyPath: path] = size } == "sizes overflow", "\(path) \(size)")
-=======
-      let isPadding = path == \.pad_top || path == \.pad_left
-      for size in [Int.max, Int.max / 2, -1] {
-        let reason = isPadding && size < 0 ? "a padding is negative" : "sizes overflow"
-        #expect(refusal { $0[keyPath: path] = size } == reason, "\(path) \(size)")
->>>>>>> lead
       }
     }
     for path in [\octet_conv_shape.in_h, \.out_w, \.kernel_h, \.stride_w, \.dilation_h] {
