@@ -45,7 +45,8 @@ let package = Package(
       name: "Octet",
       dependencies: ["OctetCore", "OctetGraph", "OctetNN", "OctetQuantization", "OctetEngine", "OctetFormats"]),
     .executableTarget(
-      name: "OctetCLI", dependencies: ["Octet", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      name: "OctetCLI",
+      dependencies: ["Octet", "CKernelProblems", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       resources: [.copy("Resources")]),
 
     .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "CKernelProblems", "CThreadPool"]),

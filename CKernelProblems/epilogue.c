@@ -153,42 +153,47 @@ void octet_float_finish(octet_problem *p, const octet_epilogue_data *data, size_
     to[index] = (float)(sum < e->lower ? e->lower : sum > e->upper ? e->upper : sum);
 }
 
-#define NAIVE_CONVOLUTION(problem, data, s, batch, input, zero, weights, weight_zero, type, finish)                  \
-    size_t index = 0;                                                                                                \
-    const size_t inputs = (s)->in_c / (s)->groups, outputs = (s)->out_c / (s)->groups;                               \
-    for (size_t image = 0; image < (batch); image++)                                                                 \
-        for (size_t y = 0; y < (s)->out_h; y++)                                                                      \
-            for (size_t x = 0; x < (s)->out_w; x++)                                                                  \
-                for (size_t channel = 0; channel < (s)->out_c; channel++) {                                          \
-                    type sum = 0;                                                                                    \
-                    for (size_t ky = 0; ky < (s)->kernel_h; ky++) {                                                  \
-                        const size_t padded_row = y * (s)->stride_h + ky * (s)->dilation_h;                          \
-                        const size_t row = padded_row - (s)->pad_top;                                                \
-                        if (padded_row < (s)->pad_top || row >= (s)->in_h) continue;                                 \
-                        for (size_t kx = 0; kx < (s)->kernel_w; kx++) {                                              \
-                            const size_t padded_column = x * (s)->stride_w + kx * (s)->dilation_w;                   \
-                            const size_t column = padded_column - (s)->pad_left;                                     \
-                            if (padded_column < (s)->pad_left || column >= (s)->in_w) continue;                      \
-                            const size_t pixel = ((image * (s)->in_h + row) * (s)->in_w + column) * (s)->in_c;       \
-                            for (size_t i = 0; i < inputs; i++) {                                                    \
-                                const size_t k = ((channel * inputs + i) * (s)->kernel_h + ky) * (s)->kernel_w + kx; \
-                                sum += (type)((input)[pixel + channel / outputs * inputs + i] - (zero)) *            \
-                                       (type)((weights)[k] - (weight_zero));                                         \
-                            }                                                                                        \
-                        }                                                                                            \
-                    }                                                                                                \
-                    finish(problem, data, index++, sum);                                                             \
-                }
+// Whether a tap of an output lies on the image, and where.
+static bool is_inside(size_t out, size_t stride, size_t tap, size_t dilation, ptrdiff_t pad, size_t in, size_t *place) {
+    const ptrdiff_t found = (ptrdiff_t)(out * stride + tap * dilation) - pad;
+    *place = (size_t)found;
+    return found >= 0 && found < (ptrdiff_t)in;
+}
+
+#define NAIVE_CONVOLUTION(a_minus_zero, w_minus_zero, type, finish)                                         \
+    const size_t inputs = s->in_c / s->groups, outputs = s->out_c / s->groups;                              \
+    for (size_t out = 0; out < batch * s->out_h * s->out_w * s->out_c; out++) {                             \
+        const size_t channel = out % s->out_c, x = out / s->out_c % s->out_w,                               \
+                     y = out / s->out_c / s->out_w % s->out_h;                                              \
+        const size_t image = out / s->out_c / s->out_w / s->out_h;                                          \
+        type sum = 0;                                                                                       \
+        size_t row, column;                                                                                 \
+        for (size_t ky = 0; ky < s->kernel_h; ky++) {                                                       \
+            if (!is_inside(y, s->stride_h, ky, s->dilation_h, s->pad_top, s->in_h, &row)) continue;         \
+            for (size_t kx = 0; kx < s->kernel_w; kx++) {                                                   \
+                if (!is_inside(x, s->stride_w, kx, s->dilation_w, s->pad_left, s->in_w, &column)) continue; \
+                const size_t pixel = ((image * s->in_h + row) * s->in_w + column) * s->in_c;                \
+                for (size_t i = 0; i < inputs; i++) {                                                       \
+                    const size_t k = ((channel * inputs + i) * s->kernel_h + ky) * s->kernel_w + kx;        \
+                    const size_t place = pixel + channel / outputs * inputs + i;                            \
+                    sum += (type)(a_minus_zero) * (type)(w_minus_zero);                                     \
+                }                                                                                           \
+            }                                                                                               \
+        }                                                                                                   \
+        finish(p, data, out, sum);                                                                          \
+    }
 
 void octet_naive_convolution(octet_problem *p, const octet_epilogue_data *data, const octet_conv_shape *s, size_t batch,
                              const uint8_t *input, int32_t input_zero, const int8_t *weights) {
-    NAIVE_CONVOLUTION(p, data, s, batch, input, input_zero, weights, data->weight_zero ? data->weight_zero[channel] : 0,
-                      int64_t, octet_integer_finish)
+    const int32_t *zeros = data->weight_zero;
+    NAIVE_CONVOLUTION(input[place] - input_zero, weights[k] - (zeros ? zeros[channel] : 0), int64_t,
+                      octet_integer_finish);
 }
 
 void octet_naive_float_convolution(octet_problem *p, const octet_epilogue_data *data, const octet_conv_shape *s,
-                                   size_t batch, const float *input, const float *weights){
-    NAIVE_CONVOLUTION(p, data, s, batch, input, 0, weights, 0, double, octet_float_finish)}
+                                   size_t batch, const float *input, const float *weights) {
+    NAIVE_CONVOLUTION(input[place], weights[k], double, octet_float_finish);
+}
 
 octet_work octet_convolution_work(const octet_conv_shape *s, size_t batch, size_t input_size, size_t output_size) {
     const double outputs = (double)batch * (double)(s->out_h * s->out_w * s->out_c);

@@ -50,6 +50,7 @@ typedef struct {
     octet_element type;
     bool output;
     double tolerance;  // of a float output; 0: exact
+    double relative;   // what may be added to it, as a share of the exact answer
     octet_block block;
     void *initial, *expected;  // of an output
     uint64_t digest;           // of an input
@@ -144,6 +145,16 @@ static inline float octet_clamp(float x, float lower, float upper) { return x < 
 // A byte as every requantization makes one.
 static inline uint8_t octet_requantized(float real, float lower, float upper, int32_t zero) {
     return (uint8_t)(octet_round_half_even(octet_clamp(real, lower, upper)) + zero);
+}
+
+// Fake quantization of a number of steps from zero; inside: whether it was in range.
+static inline float octet_fake_quantized(float steps, float scale, int32_t zero, int32_t low, int32_t high,
+                                         uint8_t *inside) {
+    // One step beyond the range nothing matters any more, and NaN counts as too small.
+    const float bounded = steps > (float)(low - zero - 1) ? steps : (float)(low - zero - 1);
+    const int32_t q = octet_round_half_even(octet_clamp(bounded, -0x1p24f, (float)(high - zero + 1))) + zero;
+    *inside = q >= low && q <= high;
+    return (float)((q < low ? low : q > high ? high : q) - zero) * scale;
 }
 
 #endif

@@ -157,11 +157,11 @@ static double element(octet_element type, const void *from, size_t i) {
     abort();
 }
 
-static bool is_near(double found, double expected, double tolerance) {
+static bool is_near(double found, double expected, double tolerance, double relative) {
     if (expected != expected) return found != found;
     if (found == expected) return true;
     const double error = found - expected;
-    return (error < 0 ? -error : error) <= tolerance;
+    return fabs(error) <= tolerance + relative * fabs(expected);
 }
 
 static bool compare(const octet_problem *p, size_t index, char *message, size_t size) {
@@ -170,7 +170,7 @@ static bool compare(const octet_problem *p, size_t index, char *message, size_t 
     size_t wrong = 0, first = 0;
     for (size_t i = 0, count = buffer_count_of(b); i < count; i++) {
         const double expected = element(b->type, b->expected, i);
-        if (is_near(element(b->type, b->block.data, i), expected, b->tolerance)) continue;
+        if (is_near(element(b->type, b->block.data, i), expected, b->tolerance, b->relative)) continue;
         if (wrong++ == 0) first = i;
     }
     if (wrong)

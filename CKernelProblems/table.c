@@ -1,29 +1,43 @@
 #include "kind.h"
 
 // One line for each kind; its file is in kinds/.
-#define KINDS(KIND)            \
-    KIND(gemm)                 \
-    KIND(conv)                 \
-    KIND(float_gemm)           \
-    KIND(float_conv)           \
-    KIND(conv_transpose)       \
-    KIND(float_conv_transpose) \
-    KIND(depthwise)            \
-    KIND(float_depthwise)      \
-    KIND(max_pool)             \
-    KIND(average_pool)         \
-    KIND(quantize)             \
-    KIND(dequantize)           \
-    KIND(requantize)           \
-    KIND(add)                  \
-    KIND(mul)                  \
-    KIND(clamp)                \
-    KIND(float_clamp)          \
-    KIND(float_add)            \
-    KIND(float_mul)            \
-    KIND(transpose)            \
-    KIND(min_max)              \
-    KIND(histogram)            \
+#define KINDS(KIND)              \
+    KIND(gemm)                   \
+    KIND(conv)                   \
+    KIND(float_gemm)             \
+    KIND(float_conv)             \
+    KIND(conv_transpose)         \
+    KIND(float_conv_transpose)   \
+    KIND(depthwise)              \
+    KIND(float_depthwise)        \
+    KIND(max_pool)               \
+    KIND(average_pool)           \
+    KIND(quantize)               \
+    KIND(dequantize)             \
+    KIND(requantize)             \
+    KIND(add)                    \
+    KIND(mul)                    \
+    KIND(clamp)                  \
+    KIND(float_clamp)            \
+    KIND(float_add)              \
+    KIND(float_mul)              \
+    KIND(transpose)              \
+    KIND(min_max)                \
+    KIND(histogram)              \
+    KIND(lookup)                 \
+    KIND(fake_quantize)          \
+    KIND(function)               \
+    KIND(copy_rows)              \
+    KIND(requantize_rows)        \
+    KIND(quantize_rows)          \
+    KIND(softmax)                \
+    KIND(layer_norm)             \
+    KIND(lstm_gates)             \
+    KIND(gru_gates)              \
+    KIND(quantize_channels)      \
+    KIND(dequantize_channels)    \
+    KIND(fake_quantize_channels) \
+    KIND(min_max_channels)       \
     KIND(sgemm)
 
 #define KIND(name) extern const octet_kind octet_kind_##name;

@@ -4,8 +4,7 @@
 #include "conv_chain.h"
 
 enum {
-    most_quads = 127,  // of a block; twice as many links, which is what a byte counts
-    block_links = 2 * most_quads,
+    block_links = 2 * octet_chain_most_quads,
     most_load = 128,
 };
 // Links for each four products: flat weights take 1.45.
@@ -38,7 +37,7 @@ octet_chain_layout octet_chain_layout_make(const octet_conv_plan *plan) {
     l.row_rest = plan->run_length % 4;
     l.row_share = l.row_rest ? 4 / l.row_rest : 1;
     const size_t places = s->kernel_h * l.row_quads, spared = s->kernel_h - octet_divide_up(s->kernel_h, l.row_share);
-    l.rows = plan->merged && places - spared < l.quads && places <= most_quads;
+    l.rows = plan->merged && places - spared < l.quads && places <= octet_chain_most_quads;
     if (l.rows) {
         l.quads = places;
         l.blocks = 1;
@@ -175,7 +174,7 @@ void octet_chain_pack(const octet_conv_plan *plan, const int8_t *weights, char *
         const size_t group = i / plan->group_outputs / l.blocks, block = i / plan->group_outputs % l.blocks;
         const size_t channel = group * plan->group_outputs + i % plan->group_outputs;
         const size_t first = octet_chain_block(&l, block), last = octet_chain_block(&l, block + 1);
-        int8_t quads[most_quads][4];
+        int8_t quads[octet_chain_most_quads][4];
         make_quads(plan, &l, weights + channel * per_channel, first, last, quads);
         chain_link links[block_links + 1];
         size_t count = 0;

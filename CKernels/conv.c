@@ -23,6 +23,9 @@ typedef struct {
     char *output;          // of the image
     const char *residual;  // of the image, or NULL
     octet_conv_rows rows;
+    size_t done;  // pixels of the first row that need no tile
+    bool skips_padding;
+    char *last;  // scratch for the last pixel
 } strip_work;
 
 // MARK: - Activations
@@ -169,7 +172,7 @@ static void find_tap_offsets(const octet_conv_plan *plan, size_t *offsets) {
 static void sum_pixels(const octet_conv_plan *plan, const octet_tile *tile, int32_t *sums) {
     for (size_t i = 0; i < tile->rows; i++) {
         uint32_t sum = 0;
-        for (size_t tap = 0; tap < plan->taps; tap++) {
+        for (size_t tap = 0; tap < tile->taps; tap++) {
             const uint8_t *run = (const uint8_t *)tile->row[i] + tile->tap_offsets[tap];
             // Activations are bytes, however they are stored: 16-bit ones have an upper half of 0.
             for (size_t j = 0; j < plan->run_length * plan->family->stored_size; j++) sum += run[j];
@@ -181,12 +184,14 @@ static void sum_pixels(const octet_conv_plan *plan, const octet_tile *tile, int3
 // MARK: - Tiles
 
 // Tiles over panels first ..< last of one group, for all pixels of rows line ..< end of the strip, whose outputs have
-// one distance.
-static void run_lines(const strip_work *work, size_t group, size_t first, size_t last, size_t line, size_t end) {
+// one distance; `taps` are the kernel's rows that lie on the image there.
+static void run_lines(const strip_work *work, size_t group, size_t first, size_t last, size_t line, size_t end,
+                      octet_taps taps) {
     const octet_conv_plan *plan = work->plan;
     const octet_gemm_family *family = plan->family;
     const octet_conv_shape *s = &plan->shape;
-    const size_t pixels = (end - line) * s->out_w;
+    // Pixels of the first row that are there already.
+    const size_t done = line == 0 ? work->done : 0, pixels = (end - line) * s->out_w - done;
     const bool wide = pixels <= family->wide_mr;
     const size_t width = wide ? family->wide_panels : family->panels;
     // Tiles of heights that differ by one at most, tall ones first.
@@ -194,10 +199,12 @@ static void run_lines(const strip_work *work, size_t group, size_t first, size_t
     const size_t height = octet_quotient(pixels, tiles), taller = pixels - height * tiles;
     const char *row[most_tile_rows];
     int32_t sums[most_tile_rows];
+    const size_t across = plan->merged ? 1 : s->kernel_w, skipped = taps.first * across;
+    const size_t skipped_weights = skipped * plan->steps * family->kr * family->nr * family->weight_size;
     octet_tile tile = {
         .row = row,
-        .tap_offsets = work->tap_offsets,
-        .taps = plan->taps,
+        .tap_offsets = work->tap_offsets + skipped,
+        .taps = plan->gathered ? 1 : (taps.last - taps.first) * across,
         .steps = plan->steps,
         .panel_stride = plan->panel_size,
         .epilogue = work->epilogue,
@@ -206,12 +213,17 @@ static void run_lines(const strip_work *work, size_t group, size_t first, size_t
     // Where the output row of the next pixel starts to read.
     const char *from = work->activations + line * plan->line_step;
     if (group) from += group * octet_quotient(plan->pixel_pitch, s->groups);
-    size_t x = 0;
-    for (size_t i = 0, pixel = 0; i < tiles; i++, pixel += tile.rows) {
+    size_t x = done;
+    for (size_t i = 0, pixel = done; i < tiles; i++, pixel += tile.rows) {
         tile.rows = height + (i < taller);
         for (size_t r = 0; r < tile.rows; r++) {
             row[r] = from + x * plan->pixel_step;
             if (++x == s->out_w) x = 0, from += plan->line_step;
+        }
+        // (Its row is the tensor's last pixel.)
+        if (plan->last_copied && i + 1 == tiles && work->rows.first + end == s->out_h) {
+            memcpy(work->last, row[tile.rows - 1], plan->pixel_pitch);
+            row[tile.rows - 1] = work->last;
         }
         const size_t place =
             (work->rows.first + line) * plan->output_line + pixel * plan->output_pixel + group * plan->group_outputs;
@@ -222,7 +234,7 @@ static void run_lines(const strip_work *work, size_t group, size_t first, size_t
         for (size_t panel = first; panel < last; panel += width) {
             const size_t channel = panel * family->nr;
             tile.panels = octet_smaller(width, last - panel);
-            tile.weights = work->packed + (group * plan->group_panels + panel) * plan->panel_size;
+            tile.weights = work->packed + (group * plan->group_panels + panel) * plan->panel_size + skipped_weights;
             tile.channel = group * plan->group_panels * family->nr + channel;
             tile.channels = octet_smaller(tile.panels * family->nr, plan->group_outputs - channel);
             tile.output = work->output + (place + channel) * work->output_size;
@@ -232,6 +244,16 @@ static void run_lines(const strip_work *work, size_t group, size_t first, size_t
     }
 }
 
+// The kernel's rows that have to be multiplied for a row of the strip. Those beside the image add nothing where padding
+// is of zeros; that pays where it leaves whole tiles.
+static octet_taps taps_of(const strip_work *work, size_t line) {
+    const octet_conv_plan *plan = work->plan;
+    const octet_conv_shape *s = &plan->shape;
+    if (!work->skips_padding) return (octet_taps){0, s->kernel_h, 0};
+    return octet_taps_at(work->rows.first + line, s->stride_h, s->pad_top, s->dilation_h, s->kernel_h, s->in_h);
+}
+static bool same_taps(octet_taps a, octet_taps b) { return a.first == b.first && a.last == b.last; }
+
 // Panels first ..< last, counted through all groups, in blocks that the cache holds.
 static void run_columns(const strip_work *work, size_t first, size_t last) {
     const octet_conv_plan *plan = work->plan;
@@ -239,29 +261,36 @@ static void run_columns(const strip_work *work, size_t first, size_t last) {
     const size_t fitting = octet_quotient(octet_quotient(weight_block_bytes, plan->panel_size), width) * width;
     const size_t block = octet_larger(fitting, width);
     const size_t lines = work->rows.last - work->rows.first;
-    // Rows that follow one another without a gap are one.
-    const size_t step = plan->output_line == plan->shape.out_w * plan->output_pixel ? lines : 1;
+    const bool dense = plan->output_line == plan->shape.out_w * plan->output_pixel;
     while (first < last) {
         const size_t group = octet_quotient(first, plan->group_panels), panel = first - group * plan->group_panels;
         const size_t count = octet_smaller(octet_smaller(block, last - first), plan->group_panels - panel);
-        for (size_t line = 0; line < lines; line += step)
-            run_lines(work, group, panel, panel + count, line, line + step);
+        for (size_t line = 0, end; line < lines; line = end) {
+            const octet_taps taps = taps_of(work, line);
+            end = line + 1;
+            // Rows whose outputs follow one another without a gap are one.
+            while (dense && end < lines && same_taps(taps, taps_of(work, end))) end++;
+            run_lines(work, group, panel, panel + count, line, end, taps);
+        }
         first += count;
     }
 }
 
-// Panels first ..< last of the output rows of `work`: by chains as many as are faster that way, the others by tiles.
+// Panels first ..< last of the output rows of `work`: by chains as many pixels as are faster that way, the others by
+// tiles.
 static void run_strip(strip_work *work, const char *image, uint8_t zero, bool may_chain, size_t first, size_t last,
                       char *scratch) {
     const octet_conv_plan *plan = work->plan;
-    const octet_conv_rows rows = work->rows;
-    if (may_chain) work->rows.first += octet_chain_rows(plan, work->packed, rows.last - rows.first);
-    if (work->rows.first > rows.first) {
-        const octet_conv_rows chained = {rows.first, work->rows.first};
-        octet_chain_run(plan, image, zero, work->packed, work->epilogue, work->output, work->residual, chained, first,
-                        last, scratch);
+    const size_t pixels = (work->rows.last - work->rows.first) * plan->shape.out_w;
+    const size_t chained = may_chain ? octet_chain_share(plan, work->packed, pixels) : 0;
+    if (chained) {
+        octet_chain_run(plan, image, zero, work->packed, work->epilogue, work->output, work->residual, work->rows,
+                        chained, first, last, scratch);
+        if (chained == pixels) return;
+        const size_t rows = chained / plan->shape.out_w;
+        work->rows.first += rows;
+        work->done = chained - rows * plan->shape.out_w;
     }
-    if (work->rows.first == rows.last) return;
     if (plan->gathered) {
         gather_strip(plan, image, work->rows, zero, scratch);
         work->activations = scratch;
@@ -289,6 +318,8 @@ void octet_conv_plan_run(const octet_conv_plan *plan, const void *input, uint8_t
     const size_t output_size = epilogue->output == OCTET_OUTPUT_UINT8 && family->source_size == 1 ? 1 : 4;
     const bool may_chain = family->chains && !epilogue->weight_zero && s->pad_top >= 0 && s->pad_left >= 0 &&
                            plan->output_pixel == s->out_c && plan->output_line == s->out_w * s->out_c;
+    const bool skips_padding = input_zero == 0 && s->kernel_h > 1 && !plan->gathered && plan->header_size == 0 &&
+                               2 * s->out_w >= plan->tile_rows;
     // Chains of single pixels copy no strip, and want as many pixels as there are: all tasks at once.
     const bool joins = may_chain && octet_chain_is_pixelwise(plan) && plan->images == 1 && split.blocks == 1;
     for (size_t task = first, next; task < last; task = next) {
@@ -301,6 +332,8 @@ void octet_conv_plan_run(const octet_conv_plan *plan, const void *input, uint8_t
             .packed = packed,
             .epilogue = epilogue,
             .output_size = output_size,
+            .skips_padding = skips_padding,
+            .last = strip,
             .rows = octet_conv_strip(plan, split.strips, index - image * split.strips),
         };
         work.output = (char *)output + image * plan->output_image * output_size;
@@ -308,7 +341,7 @@ void octet_conv_plan_run(const octet_conv_plan *plan, const void *input, uint8_t
             work.residual = (const char *)epilogue->residual + image * plan->output_image * family->source_size;
         if (joins) {
             const size_t end = octet_conv_strip(plan, split.strips, last - 1).last;
-            if (octet_chain_rows(plan, packed, end - work.rows.first)) work.rows.last = end, next = last;
+            if (octet_chain_share(plan, packed, end - work.rows.first)) work.rows.last = end, next = last;
         }
         run_strip(&work, (const char *)input + image * image_size, input_zero, may_chain,
                   octet_quotient(columns * block, split.blocks), octet_quotient(columns * (block + 1), split.blocks),

@@ -10,20 +10,19 @@ enum {
     most_waiting = 256,
     // gather reads whole vectors, at a stride of two two of them.
     gather_overrun = 128,
-    // to_quads is fastest where it can read sixteen bytes of every pixel.
-    row_overrun = 16,
     cache_line = 64,
     // A vector holds this many pixels; rows are copied in too short pieces.
     fewest_pixels = 8,
     shortest_run = 4,
+    near_bytes = 512 << 10,
     // So many pixels take less time by themselves than a vector of them.
     most_left_over = 3,
 };
 // Cycles for a vector of four products, measured on Zen 4: of a link and of a chain, of finding a link's weights and
-// place (once for all vectors of a tile), of bringing a quad into a panel; and of the same by vpmaddwd, where
-// finishing a sum takes longer by so much.
-static const float link_cost = 0.7F, chain_cost = 0.36F, link_start = 0.6F, panel_cost = 2;
-static const float wide_cost = 1.42F, wide_finish = 2.5F;
+// place (once for all vectors of a tile; more if the second-level cache does not hold them), of bringing a quad into a
+// panel; and of the same by vpmaddwd, where finishing a sum takes longer by so much, and of a single pixel.
+static const float link_cost = 0.7F, chain_cost = 0.36F, link_start = 0.6F, far_link_start = 0.9F, panel_cost = 2;
+static const float wide_cost = 1.42F, wide_finish = 2.5F, lone_cost = 0.27F;
 
 // What all tiles of a strip share. The strip is planes, or rows of bytes where quads are bytes of kernel rows.
 typedef struct {
@@ -40,7 +39,7 @@ typedef struct {
     size_t columns, plane_pitch;
     size_t *offsets;  // where each quad of a channel lies, from where the window starts
     uint8_t *panel, *strip;
-    const uint8_t *end;  // of what may be read
+    const uint8_t *end;  // of the image
     int32_t *sums;
 } chain_work;
 
@@ -59,8 +58,10 @@ static size_t plane_pitch(const octet_conv_plan *plan, size_t rows) {
     return octet_round_up(strip_pixels(plan, rows) * 4, cache_line) | cache_line;
 }
 static size_t strip_size(const octet_chain_layout *l, const octet_conv_plan *plan, size_t rows) {
-    if (l->rows) return strip_pixels(plan, rows) * plan->shape.in_c + row_overrun;
-    return plan->shape.groups * l->group_quads * plane_pitch(plan, rows) + gather_overrun;
+    const octet_conv_shape *s = &plan->shape;
+    const size_t overrun = plan->family->chains->lanes * s->stride_w * s->in_c + 16;  // what rows_to_quads may read
+    if (l->rows) return strip_pixels(plan, rows) * s->in_c + overrun;
+    return s->groups * l->group_quads * plane_pitch(plan, rows) + gather_overrun;
 }
 
 static size_t sums_size(const octet_chain_layout *l, const octet_conv_plan *plan) {
@@ -82,25 +83,25 @@ size_t octet_chain_scratch_size(const octet_conv_plan *plan) {
     return tile + offsets_size(&l) + strip_size(&l, plan, plan->strip_rows);
 }
 
-size_t octet_chain_rows(const octet_conv_plan *plan, const char *packed, size_t rows) {
+size_t octet_chain_share(const octet_conv_plan *plan, const char *packed, size_t all) {
     const octet_chain_layout l = octet_chain_layout_make(plan);
-    const size_t all = rows * plan->shape.out_w;
     if (!l.possible || all < fewest_pixels) return 0;
-    const bool pixelwise = octet_chain_is_pixelwise(plan);
-    if (plan->shape.out_w < shortest_run && !pixelwise) return 0;
-    const size_t over = all % plan->family->chains->lanes;
-    const size_t pixels = pixelwise && over <= most_left_over ? all - over : all;
+    if (plan->shape.out_w < shortest_run && !octet_chain_is_pixelwise(plan)) return 0;
     octet_chain_header header;
     memcpy(&header, packed + l.offset, sizeof header);
+    if (header.links == 0) return 0;
+
     const size_t lanes = plan->family->chains->lanes;
-    const size_t vectors = octet_divide_up(pixels, lanes), tiles = octet_divide_up(pixels, octet_chain_pixels);
-    const float waste = (float)(vectors * lanes) / (float)pixels, starts = (float)tiles / (float)vectors;
-    const float cost = header.links * (link_cost + link_start * starts) + header.chains * chain_cost +
-                       panel_cost / (float)plan->group_outputs;
+    const size_t over = all % lanes <= most_left_over ? all % lanes : 0, pixels = all - over;
+    const float vectors = (float)octet_divide_up(pixels, lanes),
+                tiles = (float)octet_divide_up(pixels, octet_chain_pixels);
     const float products = (float)(plan->group_inputs * l.taps);
+    const bool near = header.links * products / 4 * (float)(plan->shape.out_c * sizeof(octet_chain_link)) < near_bytes;
+    const float links = header.links * (link_cost * vectors + (near ? link_start : far_link_start) * tiles);
+    const float chains = header.chains * chain_cost * vectors + panel_cost * vectors / (float)plan->group_outputs;
     const float padded = (float)(plan->taps * plan->steps * plan->family->kr) / products;
-    if (header.links == 0 || cost * waste >= wide_cost * padded + 4 * wide_finish / products) return 0;
-    return pixels / plan->shape.out_w;
+    const float wide = (wide_cost * padded + 4 * wide_finish / products) / (float)lanes;
+    return links + chains + lone_cost * (float)over < wide * (float)all ? pixels : 0;
 }
 
 // MARK: - Activations
@@ -127,7 +128,6 @@ static void make_planes(const chain_work *work, uint8_t zero) {
     const octet_conv_shape *s = &work->plan->shape;
     const octet_chain_layout *l = &work->layout;
     const size_t columns = work->columns, pitch = work->plane_pitch, inputs = work->plan->group_inputs;
-    const uint8_t *end = (const uint8_t *)work->image + s->in_h * s->in_w * s->in_c;
     const row_parts parts = parts_of(work);
     const size_t count = octet_conv_input_rows(s, work->rows.last - work->rows.first);
     for (size_t i = 0; i < count; i++) {
@@ -140,7 +140,7 @@ static void make_planes(const chain_work *work, uint8_t zero) {
         }
         for (size_t group = 0; from && group < s->groups; group++)
             work->kernel->to_quads(row + parts.left * 4 + group * l->group_quads * pitch, pitch, from + group * inputs,
-                                   s->in_c, parts.inside, inputs, end);
+                                   s->in_c, parts.inside, inputs, work->end);
     }
 }
 
@@ -185,22 +185,6 @@ static size_t find_runs(const chain_work *work, size_t first, size_t last, octet
     return count;
 }
 
-// Moves the rests of kernel rows into the quad that they share with a row before them.
-static void join_rests(const chain_work *work, size_t pixels) {
-    const octet_chain_layout *l = &work->layout;
-    const uint32_t bits = (uint32_t)(8 * l->row_rest), kept = (UINT32_C(1) << bits) - 1;
-    const size_t rests = octet_chain_pitch / 4 * l->row_quads;  // words from one to the next
-    uint32_t *first = (uint32_t *)work->panel + octet_chain_pitch / 4 * (l->row_quads - 1);
-    for (size_t row = 0; row < work->plan->shape.kernel_h; row += l->row_share, first += l->row_share * rests) {
-        const size_t share = octet_smaller(l->row_share, work->plan->shape.kernel_h - row);
-        for (size_t i = 1; i < share; i++) {
-            const uint32_t *rest = first + i * rests;
-            for (size_t p = 0; p < pixels; p++)
-                first[p] = (first[p] & ((UINT32_C(1) << i * bits) - 1)) | (rest[p] & kept) << i * bits;
-        }
-    }
-}
-
 // One block of quads of one group, for output pixels first ..< last.
 static void fill_panel(const chain_work *work, size_t group, size_t block, size_t first, size_t last,
                        const octet_chain_run_of_pixels *runs, size_t run_count) {
@@ -216,12 +200,9 @@ static void fill_panel(const chain_work *work, size_t group, size_t block, size_
                                work->end);
     } else if (l->rows) {
         for (size_t i = 0; i < run_count; i++)
-            for (size_t y = 0; y < s->kernel_h; y++)
-                work->kernel->to_quads(work->panel + y * l->row_quads * octet_chain_pitch + runs[i].to,
-                                       octet_chain_pitch,
-                                       work->strip + runs[i].from + y * s->dilation_h * work->columns * s->in_c,
-                                       s->stride_w * s->in_c, runs[i].count, plan->run_length, work->end);
-        if (l->row_share > 1) join_rests(work, last - first);
+            work->kernel->rows_to_quads(work->panel + runs[i].to, l, work->strip + runs[i].from,
+                                        s->dilation_h * work->columns * s->in_c, s->stride_w * s->in_c, s->kernel_h,
+                                        runs[i].count);
     } else {
         const uint8_t *planes = work->strip + group * l->group_quads * work->plane_pitch;
         work->kernel->gather(work->panel, planes, work->offsets + k, end - k, runs, run_count, s->stride_w);
@@ -279,7 +260,7 @@ static void run_tile(const chain_work *work, size_t group, size_t first, size_t 
 
 void octet_chain_run(const octet_conv_plan *plan, const char *image, uint8_t zero, const char *packed,
                      const octet_epilogue *epilogue, char *output, const char *residual, octet_conv_rows rows,
-                     size_t first, size_t last, char *scratch) {
+                     size_t pixels, size_t first, size_t last, char *scratch) {
     const octet_chain_layout layout = octet_chain_layout_make(plan);
     chain_work work = {
         .plan = plan,
@@ -288,6 +269,7 @@ void octet_chain_run(const octet_conv_plan *plan, const char *image, uint8_t zer
         .epilogue = epilogue,
         .packed = packed,
         .image = image,
+        .end = (const uint8_t *)image + plan->shape.in_h * plan->shape.in_w * plan->shape.in_c,
         .output = output,
         .residual = residual,
         .rows = rows,
@@ -297,13 +279,10 @@ void octet_chain_run(const octet_conv_plan *plan, const char *image, uint8_t zer
         .panel = (uint8_t *)scratch,
     };
     work.sums = (int32_t *)(scratch + panel_size(&layout));
-    if (octet_chain_is_pixelwise(plan)) {
-        work.end = (const uint8_t *)image + plan->shape.in_h * plan->shape.in_c;
-    } else {
+    if (!octet_chain_is_pixelwise(plan)) {
         char *rest = (char *)work.sums + sums_size(&layout, plan);
         work.offsets = (size_t *)rest;
         work.strip = (uint8_t *)rest + offsets_size(&layout);
-        work.end = work.strip + strip_size(&layout, plan, rows.last - rows.first);
         if (layout.rows) {
             make_rows(&work, zero);
         } else {
@@ -312,7 +291,7 @@ void octet_chain_run(const octet_conv_plan *plan, const char *image, uint8_t zer
         }
     }
 
-    const size_t pixels = (rows.last - rows.first) * plan->shape.out_w, lanes = work.kernel->lanes;
+    const size_t lanes = work.kernel->lanes;
     const size_t vectors = octet_divide_up(pixels, lanes), tiles = octet_divide_up(pixels, octet_chain_pixels);
     for (size_t i = 0; i < tiles; i++) {
         const size_t from = vectors * i / tiles * lanes;

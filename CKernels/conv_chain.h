@@ -16,6 +16,7 @@
 enum {
     octet_chain_pixels = 64,                     // pixels of the widest tile
     octet_chain_block_quads = 96,                // quads of a panel: with a few sums it fills the first-level cache
+    octet_chain_most_quads = 127,                // of any panel: a byte counts twice as many links
     octet_chain_longest = 4,                     // quads in a chain
     octet_chain_finished = 64,                   // channels finished together: a cache line of a pixel
     octet_chain_pitch = octet_chain_pixels * 4,  // bytes of a panel from one quad to the next
@@ -61,16 +62,16 @@ static inline size_t octet_chain_block(const octet_chain_layout *l, size_t block
 }
 void octet_chain_pack(const octet_conv_plan *, const int8_t *weights, char *packed);
 
-// How many output rows of a strip of `rows` are faster with the chains of these weights than with panels: none, all, or
-// all but a few pixels at the end that would fill too little of a vector.
-size_t octet_chain_rows(const octet_conv_plan *, const char *packed, size_t rows);
+// How many pixels of a strip are faster with the chains of these weights than with panels: none, all, or all but a few
+// at the end that would fill too little of a vector.
+size_t octet_chain_share(const octet_conv_plan *, const char *packed, size_t pixels);
 size_t octet_chain_scratch_size(const octet_conv_plan *);
 // Whether chains read the tensor itself, so that the strips of several tasks may as well be one.
 bool octet_chain_is_pixelwise(const octet_conv_plan *);
-// Output rows of one image and panels first ..< last, as octet_conv_run divides them.
+// The first `pixels` pixels of output rows of one image and panels first ..< last, as octet_conv_run divides them.
 void octet_chain_run(const octet_conv_plan *, const char *image, uint8_t zero, const char *packed,
-                     const octet_epilogue *, char *output, const char *residual, octet_conv_rows, size_t first,
-                     size_t last, char *scratch);
+                     const octet_epilogue *, char *output, const char *residual, octet_conv_rows, size_t pixels,
+                     size_t first, size_t last, char *scratch);
 
 // MARK: - What an instruction set provides
 
@@ -101,6 +102,10 @@ struct octet_chain_kernel {
     // last quad is undefined. Reads nothing from `end` on.
     void (*to_quads)(uint8_t *to, size_t to_pitch, const uint8_t *from, size_t from_pitch, size_t count,
                      size_t channels, const uint8_t *end);
+    // The same for windows of `rows` kernel rows, [count][from_pitch] in each, where quads are bytes of kernel rows.
+    // Reads whole vectors of pixels, and sixteen bytes more.
+    void (*rows_to_quads)(uint8_t *panel, const octet_chain_layout *, const uint8_t *from, size_t row_pitch,
+                          size_t from_pitch, size_t rows, size_t count);
     // Runs of every stride-th pixel, into as many rows of a panel as there are offsets: what each adds to `from`. Reads
     // and writes whole vectors.
     void (*gather)(uint8_t *panel, const uint8_t *from, const size_t *offsets, size_t count,

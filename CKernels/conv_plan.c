@@ -17,6 +17,8 @@ enum {
     least_task_products = 100000,
     // Windows of so few steps leave the end of a tile as long as the rest of it.
     short_steps = 64,
+    // Chains broadcast weights for all pixels of a tile: rather than too few of these, a task has fewer channels.
+    fewest_chain_pixels = 48,
 };
 
 // A 1×1 convolution maps pixels to pixels, whatever image they are in: all of them make one image of width 1.
@@ -70,12 +72,15 @@ static octet_conv_plan make_plan(const octet_gemm_family *family, const octet_co
     plan.panel_size = plan.header_size + plan.taps * plan.steps * family->kr * family->nr * family->weight_size;
     plan.tile_rows = plan.taps * plan.steps < short_steps ? family->short_mr : family->mr;
 
-    // A run that ends within a step reads beyond itself: harmless in scratch, where zero weights meet whatever follows.
+    // A run that ends within a step reads beyond itself: harmless where zero weights meet whatever follows, but the
+    // last pixel of a tensor has nothing behind it.
     const bool whole_steps = octet_round_up(plan.run_length, family->kr) == plan.run_length;
     const size_t pixel_bytes = s->in_c * family->source_size;
     const bool aliases = pixelwise && pixel_bytes % aliasing_pitch == 0;
-    plan.copied =
-        plan.gathered || family->stored_size != family->source_size || !whole_steps || has_padding(s) || aliases;
+    plan.last_copied = pixelwise && !whole_steps && !aliases && plan.run_length >= family->kr &&
+                       family->stored_size == family->source_size;
+    plan.copied = plan.gathered || family->stored_size != family->source_size || (!whole_steps && !plan.last_copied) ||
+                  has_padding(s) || aliases;
     if (plan.gathered) {
         plan.pixel_pitch = octet_round_up(plan.run_length, octet_longest_gathered_row);
         plan.row_pitch = s->out_w * plan.pixel_pitch;
@@ -122,12 +127,16 @@ static size_t fewest_strips(const octet_conv_plan *plan) {
 // block of panels copies its strip again, and few rows make less of each weight: strips are preferred unless blocks are
 // clearly more even.
 static octet_conv_split best_split(const octet_conv_plan *plan, size_t tasks) {
-    const size_t units = octet_divide_up(plan->shape.out_h, strip_unit(plan)), least_strips = fewest_strips(plan);
+    const size_t least_strips = fewest_strips(plan);
+    const size_t units = octet_divide_up(plan->shape.out_h, strip_unit(plan));
+    size_t most = units;
+    if (plan->family->chains)
+        most = octet_larger(plan->shape.out_h * plan->shape.out_w / fewest_chain_pixels, least_strips);
     octet_conv_split best = {0, 0};
     size_t least = SIZE_MAX;
     for (size_t blocks = 1; blocks <= tasks && blocks <= columns(plan); blocks++) {
         const size_t strips = tasks / blocks;
-        if (strips * blocks != tasks || strips > units || strips < least_strips) continue;
+        if (strips * blocks != tasks || strips > units || strips > most || strips < least_strips) continue;
         const size_t work = octet_divide_up(units, strips) * (16 * octet_divide_up(columns(plan), blocks) + 1);
         if (work < least - least / 32) best = (octet_conv_split){strips, blocks}, least = work;
     }
@@ -149,11 +158,13 @@ size_t octet_conv_plan_tasks(const octet_conv_plan *plan, size_t threads) {
     const octet_conv_shape *s = &plan->shape;
     if (plan->images == 0 || s->out_h == 0 || s->out_w == 0) return 0;
     const size_t least = plan->images * fewest_strips(plan);
-    if (threads == 1 || least >= tasks_per_thread * threads) return least;
+    if (threads == 1) return least;
     const size_t products = s->out_h * s->out_w * columns(plan) * plan->family->nr * plan->taps * plan->run_length;
     const size_t worth = plan->images * products / least_task_products;
     // As many for each image, whatever their number.
-    size_t per_image = octet_divide_up(octet_smaller(octet_round_up(least, threads), worth), plan->images);
+    // Many tasks are handed out some at a time.
+    const size_t multiple = least < tasks_per_thread * threads ? threads : tasks_per_thread * threads;
+    size_t per_image = octet_divide_up(octet_smaller(octet_round_up(least, multiple), worth), plan->images);
     while (per_image > fewest_strips(plan) && best_split(plan, per_image).strips == 0) per_image--;
     return octet_larger(per_image, fewest_strips(plan)) * plan->images;
 }
@@ -165,7 +176,8 @@ size_t octet_conv_offsets_size(const octet_conv_plan *plan) {
 }
 
 size_t octet_conv_strip_size(const octet_conv_plan *plan) {
-    if (!plan->copied) return 0;
+    if (!plan->copied && !plan->last_copied) return 0;
+    if (plan->last_copied) return octet_round_up(plan->pixel_pitch + plan->family->kr, cache_line);
     const size_t rows = plan->gathered ? plan->strip_rows : octet_conv_input_rows(&plan->shape, plan->strip_rows);
     return octet_round_up(rows * plan->row_pitch + octet_longest_gathered_row, cache_line);
 }

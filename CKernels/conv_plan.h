@@ -24,6 +24,7 @@ typedef struct {
 
     // Activations, as a tile reads them: a strip of input rows (or of windows) in scratch, or the tensor itself.
     bool copied;
+    bool last_copied;               // only the last pixel of all is
     size_t pixel_pitch, row_pitch;  // bytes from one pixel and row of the strip to the next
     size_t pixel_step, line_step;   // bytes from what one output pixel and row reads to what the next one does
     size_t strip_rows;              // output rows of the tallest strip

@@ -26,7 +26,7 @@ static elementwise *start(octet_problem *p) {
     static const struct {
         float lower, upper;
         int32_t zero;
-    } clamps[] = {{0, 255, 0}, {-128, 127, 128}, {-3, 200, 3}, {-200, 55, 200}};
+    } clamps[] = {{0, 255, 0}, {-128, 127, 128}, {-3, 200, 3}, {-200, 55, 200}, {-128, 127, 0}};
     static const float scales[] = {1, 0.5f, 0.37f, 0.1f, 1.5f, 0.013f};
     elementwise *e = p->state;
     e->count = (size_t)octet_get(p, "count");
@@ -89,15 +89,15 @@ static size_t prepare(octet_problem *p) {
                   100, 1000)
 #define SCALE(name) OCTET_CHOICE(name, "1", "0.5", "0.37", "0.1", "1.5", "0.013")
 #define ZERO(name) OCTET_NUMBER(name, 0, 255, 128, 0, 255, 128, 3)
-#define CLAMP OCTET_CHOICE("clamp", "uint8", "int8", "narrow", "low")
+#define CLAMP OCTET_CHOICE("clamp", "uint8", "int8", "narrow", "low", "signed")
 #define VALUES OCTET_CHOICE("values", "random", "ties", "strange")
 // Every combination of count and the other parameters would be many; of some parameters all values are tried.
-#define CROSSED_CLAMP                                               \
-    {.name = "clamp",                                               \
-     .choices = (const char *[]){"uint8", "int8", "narrow", "low"}, \
-     .high = 3,                                                     \
-     .crossed = true,                                               \
-     OCTET_GRID(0, 1, 2, 3)}
+#define CROSSED_CLAMP                                                         \
+    {.name = "clamp",                                                         \
+     .choices = (const char *[]){"uint8", "int8", "narrow", "low", "signed"}, \
+     .high = 4,                                                               \
+     .crossed = true,                                                         \
+     OCTET_GRID(0, 1, 2, 3, 4)}
 
 // A kind from its parameters; `read` and `written` are bytes for each element.
 #define NO_CASES(symbol) static const char *const symbol##_cases[] = {NULL};
@@ -274,6 +274,73 @@ NO_CASES(clamp)
 ELEMENTWISE(clamp, "clamp", 1, 1, OCTET_CROSSED("lower", 0, 127, 40, 0, 40, 127),
             OCTET_CROSSED("upper", 127, 255, 190, 127, 190, 255))
 
+static void lookup_make(octet_problem *p) {
+    octet_random random = octet_random_of(p);
+    const elementwise *e = start(p);
+    bytes(p, &random, e->count);
+    bytes(p, &random, 256);
+    add_output(p, octet_u8);
+}
+static void lookup_expect(octet_problem *p) {
+    const elementwise *e = p->state;
+    const uint8_t *q = octet_data(p, first_input), *table = octet_data(p, second_input);
+    uint8_t *out = octet_expected(p, e->output);
+    for (size_t i = 0; i < e->count; i++) out[i] = table[q[i]];
+}
+RUN(lookup, p->isa->lookup_u8(r.a, r.count, octet_data(p, second_input), r.out))
+NO_CASES(lookup)
+ELEMENTWISE(lookup, "lookup", 1, 1)
+
+// MARK: - Fake-quantize
+
+static const int32_t ranges[][3] = {
+    {0, 255, 128}, {-128, 127, 0}, {0, 200, 3}, {-32768, 32767, -5}};  // low, high, zero
+#define RANGE                                                         \
+    {.name = "range",                                                 \
+     .choices = (const char *[]){"uint8", "int8", "narrow", "int16"}, \
+     .high = 3,                                                       \
+     .crossed = true,                                                 \
+     OCTET_GRID(0, 1, 2, 3)}
+
+static void fake_quantize_make(octet_problem *p) {
+    octet_random random = octet_random_of(p);
+    const elementwise *e = start(p);
+    floats(p, &random, e->count, e->scale);
+    add_output(p, octet_f32);
+    octet_add_output(p, octet_u8, octet_get(p, "mask") ? 0 : e->count, 0);
+}
+static void fake_quantize_expect(octet_problem *p) {
+    const elementwise *e = p->state;
+    const int32_t *range = ranges[octet_get(p, "range")];
+    const float *x = octet_data(p, first_input);
+    float *out = octet_expected(p, e->output);
+    uint8_t *mask = octet_expected(p, e->output + 1);
+    const float inverse = 1 / e->scale;
+    for (size_t i = 0; i < e->count; i++) {
+        uint8_t inside;
+        out[i] = octet_fake_quantized(x[i] * inverse, e->scale, range[2], range[0], range[1], &inside);
+        if (!octet_get(p, "mask")) mask[i] = inside;
+    }
+}
+static void fake_quantize_run(octet_problem *p, size_t first, size_t last, void *scratch) {
+    (void)scratch;
+    const elementwise *e = p->state;
+    const int32_t *range = ranges[octet_get(p, "range")];
+    const size_t from = octet_share(e->count, first, p->parts), to = octet_share(e->count, last, p->parts);
+    const float *x = octet_data(p, first_input);
+    float *out = octet_data(p, e->output);
+    uint8_t *mask = octet_get(p, "mask") ? NULL : (uint8_t *)octet_data(p, e->output + 1) + from;
+    p->isa->fake_quantize(x + from, to - from, e->scale, range[2], range[0], range[1], out + from, mask);
+}
+// Dividing by the scale gives another number for some of these ties.
+static const char *const fake_quantize_cases[] = {
+    "count=1024 values=ties scale=0.1",
+    "count=1024 values=ties scale=0.37 seed=2",
+    "count=100003 values=strange threads=3 mask=no",
+    NULL,
+};
+ELEMENTWISE(fake_quantize, "fake-quantize", 4, 5, RANGE, SCALE("scale"), VALUES, OCTET_CHOICE("mask", "yes", "no"))
+
 // MARK: - Floats to floats
 
 static const float float_lower = -0.5f, float_upper = 100;
@@ -324,3 +391,58 @@ static void float_mul_expect(octet_problem *p) {
 RUN(float_mul, p->isa->mul_f32(r.a, r.b, r.count, r.out))
 NO_CASES(float_mul)
 ELEMENTWISE(float_mul, "float-mul", 8, 4, VALUES)
+
+// MARK: - Functions of floats
+
+enum { function_count = 6 };
+static double function_of(int64_t function, double x) {
+    switch ((octet_unary)function) {
+        case OCTET_EXP:
+            return exp(x);
+        case OCTET_SIGMOID:
+            return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x));
+        case OCTET_TANH:
+            return tanh(x);
+        case OCTET_ERF:
+            return erf(x);
+        case OCTET_GELU:
+            return x * erfc(-x * 0.70710678118654752) / 2;
+        case OCTET_SILU:
+            return x * function_of(OCTET_SIGMOID, x);
+    }
+    abort();
+}
+
+static void function_make(octet_problem *p) {
+    static const float strange[] = {0,      -0.0f, NAN,     INFINITY, -INFINITY, 3e38f, -3e38f, 1e-45f, 88.72f,
+                                    88.73f, 89,    -86.85f, -86.95f,  -87.5f,    -104,  0.5f,   0.625f, -0.625f};
+    static const float widths[] = {1e-3f, 1, 4, 20, 100};
+    // Units of the last place, and half of one because the exact answer is rounded.
+    static const double errors[function_count] = {1.5, 2.8, 1.9, 3.1, 5.6, 3.4};
+    octet_random random = octet_random_of(p);
+    elementwise *e = start(p);
+    float *x = octet_add_input(p, octet_f32, e->count);
+    for (size_t i = 0; i < e->count; i++) {
+        const float width = widths[octet_random_next(&random) % OCTET_COUNT(widths)];
+        x[i] = octet_random_float(&random, -width, width);
+        if (octet_random_next(&random) % 8 == 0) x[i] = strange[octet_random_next(&random) % OCTET_COUNT(strange)];
+    }
+    add_output(p, octet_f32);
+    octet_buffer *out = &p->buffers[e->output];
+    out->tolerance = 0x1p-117;  // silu: x times what is 0 below 2⁻¹²⁴
+    out->relative = errors[octet_get(p, "function")] * 0x1p-23;
+}
+static void function_expect(octet_problem *p) {
+    const elementwise *e = p->state;
+    const float *x = octet_data(p, first_input);
+    float *out = octet_expected(p, e->output);
+    for (size_t i = 0; i < e->count; i++) out[i] = (float)function_of(octet_get(p, "function"), x[i]);
+}
+RUN(function, p->isa->unary_f32((octet_unary)octet_get(p, "function"), r.a, r.count, r.out))
+NO_CASES(function)
+ELEMENTWISE(function, "function", 4, 4,
+            {.name = "function",
+             .choices = (const char *[]){"exp", "sigmoid", "tanh", "erf", "gelu", "silu"},
+             .high = function_count - 1,
+             .crossed = true,
+             OCTET_GRID(0, 1, 2, 3, 4, 5)})

@@ -83,10 +83,21 @@ static const octet_parameter parameters[] = {
      OCTET_GRID(0, 1)},
 };
 
+// Rows a large power of two apart.
+static const char *const cases[] = {
+    "channels=70 pixels=2048",
+    "channels=2048 pixels=67",
+    "channels=130 pixels=2048 direction=to-nchw",
+    "channels=512 pixels=33 type=float32",
+    "channels=19 pixels=512 type=float32 direction=to-nchw",
+    NULL,
+};
+
 const octet_kind octet_kind_transpose = {
     .name = "transpose",
     .parameters = parameters,
     .parameter_count = OCTET_COUNT(parameters),
+    .cases = cases,
     .exact = true,
     .sequential = true,
     .refusal = refusal,

@@ -59,29 +59,46 @@ OCTET_INLINE void chain_tile_body(const octet_chain_tile *t, const size_t vector
 
 // MARK: - Epilogue, in registers
 
+// How much of clamping is left to do: saturation does the rest.
+typedef enum {
+    chain_clamps_all,    // reals can be too big for an int
+    chain_clamps_bytes,  // not that
+    chain_clamps_none,   // and the output is 0 ... 255 with zero point 0
+} chain_clamping;
+
 // What all channels have in common.
 typedef struct {
+    chain_clamping clamping;
     __m256 upper, residual_scale;
     __m256i lowest, span, base, residual_zero;
 } chain_bounds;
 
-OCTET_INLINE chain_bounds chain_bounds_of(const octet_epilogue *e) {
-    const int32_t lowest = _mm_cvtss_si32(_mm_set_ss(e->lower));
-    return (chain_bounds){
+OCTET_INLINE chain_bounds chain_bounds_of(const octet_tile *t) {
+    const octet_epilogue *e = t->epilogue;
+    const int32_t lowest = _mm_cvtss_si32(_mm_set_ss(e->lower)), highest = _mm_cvtss_si32(_mm_set_ss(e->upper));
+    chain_bounds b = {
+        .clamping = lowest == 0 && highest == 255 && e->zero == 0 ? chain_clamps_none : chain_clamps_bytes,
         .upper = float_broadcast(e->upper),
         .residual_scale = float_broadcast(e->residual_scale),
         .lowest = _mm256_set1_epi16((short)lowest),
-        .span = _mm256_set1_epi8((char)(_mm_cvtss_si32(_mm_set_ss(e->upper)) - lowest)),
+        .span = _mm256_set1_epi8((char)(highest - lowest)),
         .base = _mm256_set1_epi8((char)(lowest + e->zero)),
         .residual_zero = int_broadcast(e->residual_zero),
     };
+    // |sum| ≤ 2³¹, so that these make less than 2³¹.
+    const float most_scale = 0.5F, most_added = 0x1p29F;
+    bool fits = !t->residual || fabsf(e->residual_scale) * 256 <= most_added;
+    for (size_t i = t->channel; i < t->channel + t->channels; i++)
+        fits &= (fabsf(e->scale[i]) <= most_scale) & (fabsf(e->bias[i]) <= most_added);
+    if (!fits) b.clamping = chain_clamps_all;
+    return b;
 }
 
-// Sums of one channel → bytes, with the residual's if there is one. What int8_finish does, but the lower bound and a
-// part of the upper one are left to the saturation that packs four vectors into one: only a real too big for an int
-// must be caught before that. Lanes of four pixels stay where that puts them: first the lower halves of four vectors.
-OCTET_INLINE void chain_requantize(uint8_t *to, const chain_bounds *b, float scale, float bias, const uint8_t *residual,
-                                   const __m256i *sums, const size_t vectors) {
+// Sums of one channel → bytes, with the residual's if there is one: what int8_finish does. Four vectors are packed to
+// one, which saturates; the smallest int, which stands for all too small reals, too. Lanes of four pixels stay where
+// that puts them: first the lower halves of four vectors.
+OCTET_INLINE void chain_requantize(uint8_t *to, const chain_bounds *b, const chain_clamping clamping, float scale,
+                                   float bias, const uint8_t *residual, const __m256i *sums, const size_t vectors) {
     __m256 reals[octet_chain_pixels / LANES];
     OCTET_UNROLL
     for (size_t v = 0; v < vectors; v++)
@@ -97,24 +114,38 @@ OCTET_INLINE void chain_requantize(uint8_t *to, const chain_bounds *b, float sca
     for (size_t v = 0; v < vectors; v += 4) {
         __m256i ints[4];
         OCTET_UNROLL
-        for (size_t i = 0; i < 4; i++)
-            ints[i] = v + i < vectors ? float_round(float_min(reals[v + i], b->upper)) : ints[0];
-        const __m256i low = _mm256_subs_epi16(_mm256_packs_epi32(ints[0], ints[1]), b->lowest);
-        const __m256i high = _mm256_subs_epi16(_mm256_packs_epi32(ints[2], ints[3]), b->lowest);
-        const __m256i bytes = _mm256_add_epi8(_mm256_min_epu8(_mm256_packus_epi16(low, high), b->span), b->base);
+        for (size_t i = 0; i < 4; i++) {
+            const __m256 real = reals[v + i < vectors ? v + i : v];
+            ints[i] = float_round(clamping == chain_clamps_all ? float_min(real, b->upper) : real);
+        }
+        __m256i low = _mm256_packs_epi32(ints[0], ints[1]), high = _mm256_packs_epi32(ints[2], ints[3]), bytes;
+        if (clamping == chain_clamps_none) {
+            bytes = _mm256_packus_epi16(low, high);
+        } else {
+            low = _mm256_subs_epi16(low, b->lowest);
+            high = _mm256_subs_epi16(high, b->lowest);
+            bytes = _mm256_add_epi8(_mm256_min_epu8(_mm256_packus_epi16(low, high), b->span), b->base);
+        }
         _mm256_store_si256((__m256i *)(to + v * LANES), bytes);
     }
 }
 
 OCTET_INLINE void chain_finish_body(const octet_chain_tile *t, const octet_tile *to, const uint8_t *residual,
                                     uint8_t *bytes, const size_t vectors) {
-    const chain_bounds bounds = chain_bounds_of(to->epilogue);
-    const float *scale = to->epilogue->scale + to->channel, *bias = to->epilogue->bias + to->channel;
-    for (size_t channel = 0; channel < t->channels; channel++) {
+    const chain_bounds b = chain_bounds_of(to);
+    const float *scales = to->epilogue->scale + to->channel, *biases = to->epilogue->bias + to->channel;
+    for (size_t channel = 0; channel < t->channels; channel++, bytes += octet_chain_pixels) {
         __m256i sums[octet_chain_pixels / LANES];
         chain_sum(t, channel, sums, vectors);
-        chain_requantize(bytes + channel * octet_chain_pixels, &bounds, scale[channel], bias[channel],
-                         residual ? residual + channel * octet_chain_pixels : NULL, sums, vectors);
+        const uint8_t *added = residual ? residual + channel * octet_chain_pixels : NULL;
+        const float scale = scales[channel], bias = biases[channel];
+        if (b.clamping == chain_clamps_none) {
+            chain_requantize(bytes, &b, chain_clamps_none, scale, bias, added, sums, vectors);
+        } else if (b.clamping == chain_clamps_bytes) {
+            chain_requantize(bytes, &b, chain_clamps_bytes, scale, bias, added, sums, vectors);
+        } else {
+            chain_requantize(bytes, &b, chain_clamps_all, scale, bias, added, sums, vectors);
+        }
     }
 }
 
@@ -301,7 +332,8 @@ static void chain_finish(const octet_chain_tile *t, const octet_tile *to) {
 // MARK: - Activations
 
 // Eight pixels of sixteen bytes each → the first `quads` of four quads.
-OCTET_INLINE void chain_quads_of_8(uint8_t *to, size_t to_pitch, const uint8_t *from, size_t from_pitch, size_t quads) {
+OCTET_INLINE void chain_quads_of_8(uint8_t *to, size_t to_pitch, const uint8_t *from, size_t from_pitch,
+                                   const size_t quads) {
     __m256i rows[4], pairs[4], made[4];
     OCTET_UNROLL
     for (size_t i = 0; i < 4; i++) {
@@ -320,8 +352,16 @@ OCTET_INLINE void chain_quads_of_8(uint8_t *to, size_t to_pitch, const uint8_t *
         made[2 * i + 1] = _mm256_unpackhi_epi64(pairs[i], pairs[i + 2]);
     }
     OCTET_UNROLL
-    for (size_t i = 0; i < 4; i++)
-        if (i < quads) _mm256_storeu_si256((__m256i *)(to + i * to_pitch), made[i]);
+    for (size_t i = 0; i < quads; i++) _mm256_storeu_si256((__m256i *)(to + i * to_pitch), made[i]);
+}
+
+// Eight pixels, reading sixteen bytes where a channel is left.
+OCTET_INLINE void chain_quads_of_pixels(uint8_t *to, size_t to_pitch, const uint8_t *from, size_t from_pitch,
+                                        size_t quads) {
+    for (; quads >= 4; quads -= 4, to += 4 * to_pitch, from += 16) chain_quads_of_8(to, to_pitch, from, from_pitch, 4);
+    if (quads == 3) chain_quads_of_8(to, to_pitch, from, from_pitch, 3);
+    if (quads == 2) chain_quads_of_8(to, to_pitch, from, from_pitch, 2);
+    if (quads == 1) chain_quads_of_8(to, to_pitch, from, from_pitch, 1);
 }
 
 static void chain_to_quads(uint8_t *to, size_t to_pitch, const uint8_t *from, size_t from_pitch, size_t count,
@@ -333,8 +373,7 @@ static void chain_to_quads(uint8_t *to, size_t to_pitch, const uint8_t *from, si
         const size_t first = count < LANES ? pixel : octet_smaller(pixel, count - LANES);
         const uint8_t *source = from + first * from_pitch;
         if (count >= LANES && reach <= (size_t)(end - source)) {
-            for (size_t i = 0; i < quads; i += 4)
-                chain_quads_of_8(to + i * to_pitch + 4 * first, to_pitch, source + 4 * i, from_pitch, quads - i);
+            chain_quads_of_pixels(to + 4 * first, to_pitch, source, from_pitch, quads);
             continue;
         }
         for (size_t p = pixel; p < octet_smaller(pixel + LANES, count); p++) {
@@ -344,6 +383,43 @@ static void chain_to_quads(uint8_t *to, size_t to_pitch, const uint8_t *from, si
                 memcpy(to + i * to_pitch + 4 * p, &quad, sizeof quad);
             }
         }
+    }
+}
+
+// Eight windows of kernel rows, with rests of rows moved into the quad that they share.
+OCTET_INLINE void chain_quads_of_rows(uint8_t *to, const size_t to_pitch, const octet_chain_layout *l,
+                                      const uint8_t *from, size_t row_pitch, size_t from_pitch, size_t rows) {
+    const size_t step = l->row_quads * to_pitch;
+    for (size_t row = 0; row < rows; row++)
+        chain_quads_of_pixels(to + row * step, to_pitch, from + row * row_pitch, from_pitch, l->row_quads);
+    if (l->row_share == 1) return;
+    const __m256i kept = _mm256_set1_epi32((1 << 8 * l->row_rest) - 1);
+    uint8_t *rest = to + step - to_pitch;
+    for (size_t row = 0; row < rows; row += l->row_share) {
+        __m256i joined = _mm256_setzero_si256();
+        uint8_t *first = rest;
+        for (size_t i = 0; i < l->row_share && row + i < rows; i++, rest += step) {
+            const __m256i bytes = _mm256_and_si256(_mm256_loadu_si256((const __m256i *)rest), kept);
+            const __m128i shift = _mm_cvtsi64_si128((long long)(8 * l->row_rest * i));
+            joined = _mm256_or_si256(joined, _mm256_sll_epi32(bytes, shift));
+        }
+        _mm256_storeu_si256((__m256i *)first, joined);
+    }
+}
+
+static void chain_rows_to_quads(uint8_t *panel, const octet_chain_layout *l, const uint8_t *from, size_t row_pitch,
+                                size_t from_pitch, size_t rows, size_t count) {
+    if (count < LANES) {
+        uint8_t eight[octet_chain_most_quads * 4 * LANES];
+        chain_quads_of_rows(eight, 4 * LANES, l, from, row_pitch, from_pitch, rows);
+        for (size_t k = 0; k < l->quads; k++) memcpy(panel + k * octet_chain_pitch, eight + k * 4 * LANES, 4 * count);
+        return;
+    }
+    for (size_t pixel = 0; pixel < count; pixel += LANES) {
+        // The last pixels once more together with those before them.
+        const size_t first = octet_smaller(pixel, count - LANES);
+        chain_quads_of_rows(panel + 4 * first, octet_chain_pitch, l, from + first * from_pitch, row_pitch, from_pitch,
+                            rows);
     }
 }
 
@@ -385,5 +461,6 @@ static const octet_chain_kernel chain_kernel = {
     .tile = chain_tile,
     .finish = chain_finish,
     .to_quads = chain_to_quads,
+    .rows_to_quads = chain_rows_to_quads,
     .gather = chain_gather,
 };

@@ -211,7 +211,7 @@ OCTET_INLINE byte_vector byte_flags(const float_vector v[4], float_vector low, f
 
 // MARK: - Four vectors of 32-bit numbers to 64 bytes
 
-#define INT8_PACKS
+#define INT8_PACKS(tile) true
 // Bytes of a tile on their way to memory, four vectors at a time.
 typedef struct {
     __m512i zero, lowest, highest, order;
@@ -259,3 +259,4 @@ OCTET_INLINE void int8_pack_store(const int8_packer *p, const int_vector *values
 
 #include "zmm_depthwise.h"
 #include "float32_tile.h"
+#include "transpose_x86.h"

@@ -177,7 +177,46 @@ OCTET_INLINE byte_vector byte_flags(const float_vector v[4], float_vector low, f
     return vandq_u8(vcombine_u8(vmovn_u16(first), vmovn_u16(second)), vdupq_n_u8(1));
 }
 
+// MARK: - Sums of a tile to bytes, four vectors at a time
+
+#define INT8_PACKS(tile) ((tile)->channels == (tile)->panels * LANES)
+#define FLOAT_ROUND_SATURATES
+typedef struct {
+    int16x8_t zero;
+    uint8x16_t lowest, highest;
+    uint8_t *to;
+    size_t stride;
+} int8_packer;
+OCTET_INLINE int8_packer int8_packer_make(const octet_tile *t) {
+    const octet_epilogue *e = t->epilogue;
+    return (int8_packer){
+        .zero = short_broadcast((int16_t)e->zero),
+        .lowest = byte_broadcast((uint8_t)((int32_t)e->lower + e->zero)),
+        .highest = byte_broadcast((uint8_t)((int32_t)e->upper + e->zero)),
+        .to = t->output,
+        .stride = t->output_stride,
+    };
+}
+// Vectors first ..< first + 4 of `count`, which follow one another panel by panel, then pixel by pixel.
+OCTET_INLINE void int8_pack_store(const int8_packer *p, const int_vector *values, size_t first, size_t count,
+                                  const size_t panels) {
+    const byte_vector bytes = byte_min(byte_max(byte_saturate(values, p->zero), p->lowest), p->highest);
+    if (panels % 4 == 0) {
+        byte_store(p->to + first / panels * p->stride + first % panels * LANES, bytes);
+        return;
+    }
+    OCTET_UNROLL
+    for (size_t j = 0; j < octet_smaller(4, count - first); j++) {
+        const size_t i = first + j;
+        const uint32_t four[] = {
+            vgetq_lane_u32(vreinterpretq_u32_u8(bytes), 0), vgetq_lane_u32(vreinterpretq_u32_u8(bytes), 1),
+            vgetq_lane_u32(vreinterpretq_u32_u8(bytes), 2), vgetq_lane_u32(vreinterpretq_u32_u8(bytes), 3)};
+        memcpy(p->to + i / panels * p->stride + i % panels * LANES, &four[j], LANES);
+    }
+}
+
 #include "float32_tile.h"
+#include "neon_transpose.h"
 
 // MARK: - Products, in loops of their own: generic/gemm.inc takes what float32_products and int8_products add to sums
 

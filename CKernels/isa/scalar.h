@@ -307,5 +307,20 @@ OCTET_INLINE byte_vector byte_flags(const float_vector v[4], float_vector low, f
     return bytes;
 }
 
+// MARK: - Tiles of a transposition: to[j · to_stride + i] = from[i · stride + j] for i < rows and j < columns
+
+#define BYTE_TILE 8
+#define FLOAT_TILE 8
+
+#define TRANSPOSE_TILE(name, type)                                                                          \
+    OCTET_INLINE void name##_tile(const type *from, size_t stride, size_t rows, type *to, size_t to_stride, \
+                                  size_t columns) {                                                         \
+        for (size_t j = 0; j < columns; j++)                                                                \
+            for (size_t i = 0; i < rows; i++) to[j * to_stride + i] = from[i * stride + j];                 \
+    }
+TRANSPOSE_TILE(transpose_u8, uint8_t)
+TRANSPOSE_TILE(transpose_f32, float)
+#undef TRANSPOSE_TILE
+
 #include "scalar_depthwise.h"
 #include "float32_tile.h"

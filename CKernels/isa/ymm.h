@@ -240,3 +240,4 @@ OCTET_INLINE byte_vector byte_flags(const float_vector v[4], float_vector low, f
 }
 
 #include "float32_tile.h"
+#include "transpose_x86.h"

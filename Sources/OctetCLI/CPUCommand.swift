@@ -28,8 +28,8 @@ struct CPUCommand: ParsableCommand {
   func run() throws {
     let chosen = try InstructionSet.chosen().name
     let sets = InstructionSet.all.map { set in
-      let int8 = set.isSupported ? peak { set.multiplyInRegisters(.int8, iterations: $0) } : nil
-      let float32 = set.isSupported ? peak { set.multiplyInRegisters(.float32, iterations: $0) } : nil
+      let int8 = set.isSupported ? set.peak(.int8) : nil
+      let float32 = set.isSupported ? set.peak(.float32) : nil
       return Report.Set(
         name: set.name, features: set.features, dot: set.dotProduct, supported: set.isSupported,
         chosen: set.name == chosen,
@@ -54,22 +54,6 @@ struct CPUCommand: ParsableCommand {
         set.peak_int8_gmacs?.formatted(1) ?? "–", set.peak_float32_gmacs?.formatted(1) ?? "–")
     }
     print(table)
-    print("\nGMAC/s: 10⁹ multiply-accumulates a second in registers, one thread, best of 5.")
-  }
-
-  /// The best of five measurements of at least 20 ms.
-  private func peak(_ multiply: (Int) -> Double) -> Double {
-    var iterations = 1000
-    while true {
-      let start = now()
-      _ = multiply(iterations)
-      if now() - start > 0.02 { break }
-      iterations *= 2
-    }
-    return (0..<5).map { _ in
-      let start = now()
-      let macs = multiply(iterations)
-      return macs / (now() - start) * 1e-9
-    }.max()!
+    print("\nGMAC/s: 10⁹ multiply-accumulates a second in registers, one thread, the best of many short runs.")
   }
 }

@@ -125,6 +125,10 @@ struct ConvolutionWeights: Sendable {
     epilogue.initial = UnsafePointer(constants.initial)
     epilogue.scale = UnsafePointer(constants.scale)
     epilogue.bias = UnsafePointer(constants.bias)
+    if isInteger {
+      let depth = shape.in_c / shape.groups * shape.kernel_h * shape.kernel_w
+      epilogue.fits_int32 = octet_epilogue_fits_int32(&epilogue, sums.count, depth)
+    }
     memory.keep(constants)
     return epilogue
   }

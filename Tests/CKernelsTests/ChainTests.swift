@@ -125,12 +125,12 @@ import Testing
     #expect(packed.values.contains { $0 != 0 })
   }
 
-  /// Else the tests above would test something else.
+  /// Else the tests above would test something else. (Pixels that fill a vector: a few left over go to panels.)
   @Test(arguments: InstructionSet.supported.filter { $0.isa.int8.chains != nil })
   func `such weights are packed in chains where they are dense enough`(set: InstructionSet) {
     let shapes: [octet_conv_shape] = [
       .gemm(64, 32, 256), .gemm(31, 17, 61), .convolution(14, 14, 16, 32, pad: (1, 1)),
-      .convolution(17, 17, 33, 50, stride: (2, 2)), .convolution(9, 12, 66, 40, dilation: (2, 1), groups: 2),
+      .convolution(17, 17, 33, 50, stride: (2, 2)), .convolution(9, 10, 66, 40, dilation: (2, 1), groups: 2),
     ]
     for (seed, shape) in shapes.enumerated() {
       for weights in [Weights.bell, .oneGiant, .sparseExtremes, .pairsAtTheBound, .zeroChannels] {

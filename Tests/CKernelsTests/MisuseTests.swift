@@ -36,10 +36,15 @@ import Testing
       \octet_conv_shape.in_h, \.in_w, \.out_h, \.out_w, \.kernel_h, \.kernel_w, \.stride_h, \.stride_w, \.dilation_h,
       \.dilation_w, \.pad_top, \.pad_left,
     ] {
-      for size in [Int.max, Int.max / 2, -1] {
+      for size in [Int.max, Int.max / 2] {
         #expect(refusal { $0[keyPath: path] = size } == "sizes overflow", "\(path) \(size)")
       }
     }
+    for path in [\octet_conv_shape.in_h, \.out_w, \.kernel_h, \.stride_w, \.dilation_h] {
+      #expect(refusal { $0[keyPath: path] = -1 } == "sizes overflow", "\(path)")
+    }
+    #expect(refusal { $0.pad_top = -1 } == "a padding is negative")
+    #expect(refusal { $0.pad_left = -1 } == "a padding is negative")
     #expect(refusal(Int.max) { _ in } == "sizes overflow")
     #expect(refusal { ($0.in_c, $0.out_c) = (1 << 32, 1 << 32) } == "sizes overflow")
   }

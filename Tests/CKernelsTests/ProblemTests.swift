@@ -4,7 +4,7 @@ import CThreadPool
 import Testing
 
 /// The table of kernels, every kind on every instruction set of this CPU.
-@Suite struct ProblemTests {
+@Suite struct ProblemGridTests {
   @Test(arguments: Kind.all, InstructionSet.supported)
   func `the grid is exact`(kind: Kind, set: InstructionSet) {
     var failures: [String] = []
@@ -17,7 +17,9 @@ import Testing
     #expect(failures.isEmpty, "\(failures.count) of \(tested): \(failures.prefix(3).joined(separator: "\n"))")
     #expect(tested > octet_grid_count(kind.pointer) / 2)
   }
+}
 
+@Suite struct SharedProblemTests {
   @Test(arguments: Kind.all.filter { !$0.pointer.pointee.sequential })
   func `results do not depend on how many threads share the work`(kind: Kind) throws {
     for threads in [2, 3] {

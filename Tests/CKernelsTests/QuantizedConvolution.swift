@@ -91,7 +91,7 @@ struct QuantizedConvolution {
     var epilogue = octet_epilogue(
       output: kind, initial: initial.pointer, scale: scales.pointer, bias: offsets.pointer, lower: lower,
       upper: upper, zero: zero, residual: residuals.map { UnsafeRawPointer($0.pointer) },
-      residual_zero: residualZero, residual_scale: residualScale)
+      residual_zero: residualZero, residual_scale: residualScale, weight_zero: nil, fits_int32: false)
     let tasks = octet_conv_tasks(&family, &s, batch, threads)
     // In reverse, as threads might: tasks must not depend on each other. The second half in one call, for what one
     // task leaves in the scratch must not matter to the next either.

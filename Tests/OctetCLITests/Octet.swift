@@ -14,7 +14,9 @@ enum Octet {
   }
 
   /// What the command prints as JSON.
-  static func json(_ arguments: String...) throws -> [String: Any] {
+  static func json(_ arguments: String...) throws -> [String: Any] { try json(arguments) }
+
+  static func json(_ arguments: [String]) throws -> [String: Any] {
     let result = try run(arguments)
     #expect(result.code == 0)
     return try #require(try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])

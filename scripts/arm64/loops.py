@@ -69,16 +69,16 @@ def independent(multiplies):
 
 
 def chosen(loops, everything):
-    """Of the tiles `kind_ROWSxPANELS` of each kind the one with the most multiplies, and the widest of one row."""
+    """Of the tiles `kind_ROWSxPANELS` of each kind the tallest and, of those, the widest; and the widest of one row."""
     if everything:
         return loops
     best = {}
     for loop in loops:
-        kind, shape = loop["loop"].rsplit("_", 1)
-        for key in [(kind, False)] + ([(kind, True)] if shape.startswith("1x") else []):
-            if key not in best or loop["multiplies"] >= best[key]["multiplies"]:
-                best[key] = loop
-    return [loop for loop in loops if any(loop is other for other in best.values())]
+        kind, rows, panels = re.fullmatch(r"(.*)_(\d+)x(\d+)", loop["loop"]).groups()
+        size = (int(rows), int(panels))
+        for key in [(kind, False)] + ([(kind, True)] if size[0] == 1 else []):
+            best[key] = max(best.get(key, (size, loop)), (size, loop), key=lambda entry: entry[0])
+    return [loop for loop in loops if any(loop is other for _, other in best.values())]
 
 
 def analysed(isa, everything):
@@ -90,7 +90,7 @@ def analysed(isa, everything):
             loops[-1]["alone"] = list(independent(multiplies))
         seen.add(name)
     for loop in chosen(loops, everything):
-        yield loop["body"], {
+        yield {
             "isa": isa,
             "loop": loop["loop"],
             "instructions": len(loop["body"]),
@@ -124,13 +124,13 @@ def main():
     parser.add_argument("--all", action="store_true", help="every tile, not only the largest and that of a single row")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    rows, seen = [], []
+    rows, seen = [], set()
     for isa in ISAS:
-        for body, row in analysed(isa, arguments.all):
-            # What they share is shown once.
-            if (row["loop"], body) not in seen:
+        for row in analysed(isa, arguments.all):
+            # What all three share is shown once.
+            if row["loop"] not in seen:
                 rows.append(row)
-            seen.append((row["loop"], body))
+            seen.add(row["loop"])
     if arguments.json:
         print(json.dumps(rows, indent=2))
     else:

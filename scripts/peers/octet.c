@@ -78,6 +78,9 @@ job_head *bench_conv(const octet_isa *isa, octet_pool *pool, const octet_conv_sh
     j->packed = aligned(octet_conv_packed_size(family, shape));
     octet_conv_pack(family, shape, weights, j->packed, sums);
     j->epilogue = make_epilogue(shape->out_c, padded, sums, input_zero, bias, multiplier);
+    // As the engine does when it plans a network.
+    j->epilogue.fits_int32 = octet_epilogue_fits_int32(&j->epilogue, padded,
+                                                       shape->in_c / shape->groups * shape->kernel_h * shape->kernel_w);
     free(sums);
     j->tasks = octet_conv_tasks(family, shape, batch, threads);
     j->scratch_size = (octet_conv_scratch_size(family, shape) + 63) / 64 * 64;

@@ -35,11 +35,6 @@ enum Machine {
   }
 }
 
-/// Seconds on a clock that only goes forward.
-func now() -> Double {
-  Double(DispatchTime.now().uptimeNanoseconds) * 1e-9
-}
-
 /// Prints a value as JSON.
 func printJSON(_ value: some Encodable) throws {
   let encoder = JSONEncoder()
