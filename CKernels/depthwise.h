@@ -2,8 +2,8 @@
 //
 // Vectors run along the channels. The bytes that a channel has in neighbouring rows of a column are *stacked*: they lie
 // side by side in a lane, so that one multiply takes several kernel rows. A block of channels fills a vector of bytes,
-// 4 · lanes of them, and so four vectors of stacks, its quarters. Where fewer channels are left, a vector holds those of
-// several output rows, in pieces of at least 16 bytes. Of channels that do not fill the last piece, the block starts
+// 4 · lanes of them, and so four vectors of stacks, its quarters. Where fewer channels are left, a vector holds those
+// of several output rows, in pieces of at least 16 bytes. Of channels that do not fill the last piece, the block starts
 // earlier and overlaps with its neighbour.
 //
 // Bytes interleave and sums narrow within 128 bits: lane i of quarter q is byte 16 · (i / 4) + 4 · q + i % 4 of its
@@ -32,11 +32,13 @@ static inline octet_depthwise_block octet_depthwise_block_at(const octet_depthwi
 }
 
 // The byte of a vector whose sum is in this lane.
-static inline size_t octet_depthwise_byte(size_t quarter, size_t lane) { return lane / 4 * 16 + quarter * 4 + lane % 4; }
+static inline size_t octet_depthwise_byte(size_t quarter, size_t lane) {
+    return lane / 4 * 16 + quarter * 4 + lane % 4;
+}
 
-// Stacks of two rows leave the last row of an odd number alone. Windows that slide stack its bytes with those of the next
-// column instead; so weights of neighbouring kernel columns follow the others, with 0 before the first and behind the
-// last.
+// Stacks of two rows leave the last row of an odd number alone. Windows that slide stack its bytes with those of the
+// next column instead; so weights of neighbouring kernel columns follow the others, with 0 before the first and behind
+// the last.
 static inline size_t octet_depthwise_pairs(const octet_depthwise_layout *l, size_t kernel_h, size_t kernel_w) {
     return l->rows == 2 && kernel_h % 2 ? kernel_w + 1 : 0;
 }

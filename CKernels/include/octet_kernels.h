@@ -159,10 +159,13 @@ typedef struct {
 
 typedef enum { OCTET_EXP, OCTET_SIGMOID, OCTET_TANH, OCTET_ERF, OCTET_GELU, OCTET_SILU } octet_unary;
 
-// How depthwise_u8 wants its weights; CKernels/depthwise.h draws it.
+// How depthwise_u8 wants its weights; CKernels/depthwise.h says what the words mean.
 typedef struct {
-    size_t lanes, rows, pieces, weight_size;
-    int32_t shift;
+    size_t lanes;        // 32-bit lanes of a vector
+    size_t rows;         // kernel rows in a stack
+    size_t pieces;       // the most pieces of a vector
+    size_t weight_size;  // bytes
+    int32_t shift;       // what is subtracted from activations before they are multiplied
 } octet_depthwise_layout;
 
 typedef struct octet_isa {

@@ -61,10 +61,6 @@ OCTET_INLINE int_vector int_shift_left(int_vector v, unsigned bits) { return _mm
 OCTET_INLINE int_vector int_if_equal(int_vector a, int_vector b, int_vector yes, int_vector no) {
     return _mm512_mask_mov_epi32(no, _mm512_cmpeq_epi32_mask(a, b), yes);
 }
-// sum + a · b for a in 0 ... 255 and b in −128 ... 127
-OCTET_INLINE int_vector int_multiply_add_bytes(int_vector sum, int_vector a, int_vector b) {
-    return _mm512_dpwssd_epi32(sum, a, b);
-}
 OCTET_INLINE void int_store(int32_t *p, int_vector v) { _mm512_storeu_si512(p, v); }
 
 // MARK: - float32

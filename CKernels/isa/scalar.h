@@ -91,10 +91,6 @@ OCTET_INLINE int_vector int_shift_left(int_vector v, int bits) {
     FOR_LANES v.lane[i] = (int32_t)((uint32_t)v.lane[i] << bits);
     return v;
 }
-OCTET_INLINE int_vector int_multiply_add_bytes(int_vector sum, int_vector a, int_vector b) {
-    FOR_LANES sum.lane[i] += a.lane[i] * b.lane[i];
-    return sum;
-}
 
 // MARK: - float32
 
