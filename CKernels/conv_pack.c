@@ -45,19 +45,3 @@ void octet_conv_pack(const octet_gemm_family *family, const octet_conv_shape *sh
     }
     octet_chain_pack(&plan, weights, packed);
 }
-
-void octet_depthwise_pack_s8(const int8_t *weights, size_t channels, size_t taps, int8_t *packed, int32_t *sums) {
-    for (size_t c = 0; c < channels; c++) {
-        int32_t sum = 0;
-        for (size_t tap = 0; tap < taps; tap++) {
-            packed[tap * channels + c] = weights[c * taps + tap];
-            sum += weights[c * taps + tap];
-        }
-        if (sums) sums[c] = sum;
-    }
-}
-
-void octet_depthwise_pack_f32(const float *weights, size_t channels, size_t taps, float *packed) {
-    for (size_t c = 0; c < channels; c++)
-        for (size_t tap = 0; tap < taps; tap++) packed[tap * channels + c] = weights[c * taps + tap];
-}

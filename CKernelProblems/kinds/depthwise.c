@@ -96,9 +96,10 @@ static size_t prepare(octet_problem *p) {
         octet_depthwise_pack_f32(d->weights, w->channels, taps, packed);
         d->packed = packed;
     } else {
-        int8_t *packed = octet_add_packed(p, w->channels * taps, 1);
+        const size_t size = octet_depthwise_packed_size(&p->isa->depthwise, w->channels, w->kernel_h, w->kernel_w);
+        void *packed = octet_add_packed(p, size, octet_cache_line_size);
         sums = octet_add_packed(p, w->channels * sizeof *sums, sizeof *sums);
-        octet_depthwise_pack_s8(d->weights, w->channels, taps, packed, sums);
+        octet_depthwise_pack_s8(&p->isa->depthwise, d->weights, w->channels, w->kernel_h, w->kernel_w, packed, sums);
         d->packed = packed;
     }
     d->epilogue = octet_epilogue_pack(p, &d->data, w->channels, 1, sums, d->input_zero);
@@ -120,10 +121,35 @@ static void run(octet_problem *p, size_t first, size_t last, void *scratch) {
 
 static const octet_parameter integers[] = {OCTET_COMMON_PARAMETERS, OCTET_WINDOW_PARAMETERS, OCTET_INTEGER_EPILOGUE};
 static const octet_parameter floats[] = {OCTET_COMMON_PARAMETERS, OCTET_WINDOW_PARAMETERS, OCTET_FLOAT_EPILOGUE};
-static const char *const cases[] = {
+static const char *const integer_cases[] = {
     "in_h=56 in_w=56 channels=144",
     "in_h=57 in_w=61 channels=96 stride_h=2 stride_w=2 threads=3",
     "in_h=14 in_w=14 channels=576 residual=yes",
+    "in_h=28 in_w=28 channels=200 kernel_h=5 kernel_w=5 pad_top=2 pad_left=2 stride_h=2 stride_w=2",
+    "in_h=1 in_w=500 channels=40 kernel_h=1 kernel_w=31 pad_top=0 pad_left=15",
+    "in_h=3 in_w=4 channels=20 kernel_h=1 kernel_w=1 pad_top=2 pad_left=3",
+    // Windows that slide along a row: kernels, strides, paddings; rows shorter than a window, of an odd length, longer
+    // than a strip; channels that fill a vector, or a part of it, or overlap; several images, and rows to several
+    // threads.
+    "in_h=5 in_w=7 channels=64 promise=yes",
+    "in_h=6 in_w=6 channels=64 promise=yes clamp=odd",
+    "in_h=9 in_w=130 channels=80 promise=yes input_zero=200",
+    "in_h=7 in_w=133 channels=33 promise=yes stride_h=2 stride_w=2 clamp=relu",
+    "in_h=13 in_w=12 channels=16 promise=yes batch=3 threads=4",
+    "in_h=4 in_w=1 channels=48 promise=yes activations=all255 weights=low",
+    "in_h=1 in_w=2 channels=31 promise=yes stride_h=2 stride_w=2",
+    "in_h=11 in_w=10 channels=100 promise=yes pad_top=0 pad_left=0 clamp=odd",
+    "in_h=9 in_w=9 channels=70 promise=yes pad_top=2 pad_left=2 extra_h=2 extra_w=2",
+    "in_h=8 in_w=131 channels=65 kernel_h=5 kernel_w=5 pad_top=2 pad_left=2 promise=yes",
+    "in_h=10 in_w=71 channels=37 kernel_h=5 kernel_w=5 pad_top=2 pad_left=2 promise=yes batch=2 threads=3",
+    "in_h=15 in_w=134 channels=24 kernel_h=5 kernel_w=5 pad_top=2 pad_left=2 stride_h=2 stride_w=2 promise=yes "
+    "clamp=odd",
+    "in_h=3 in_w=2 channels=160 kernel_h=5 kernel_w=5 pad_top=4 pad_left=4 promise=yes weights=alternating",
+    "in_h=5 in_w=6 channels=130 kernel_h=5 kernel_w=5 stride_h=2 stride_w=2 pad_top=1 pad_left=1 promise=yes",
+    "in_h=40 in_w=64 channels=128 promise=yes threads=2",
+    NULL,
+};
+static const char *const float_cases[] = {
     "in_h=28 in_w=28 channels=200 kernel_h=5 kernel_w=5 pad_top=2 pad_left=2 stride_h=2 stride_w=2",
     "in_h=1 in_w=500 channels=40 kernel_h=1 kernel_w=31 pad_top=0 pad_left=15",
     "in_h=3 in_w=4 channels=20 kernel_h=1 kernel_w=1 pad_top=2 pad_left=3",
@@ -134,7 +160,7 @@ const octet_kind octet_kind_depthwise = {
     .name = "depthwise",
     .parameters = integers,
     .parameter_count = OCTET_COUNT(integers),
-    .cases = cases,
+    .cases = integer_cases,
     .exact = true,
     .refusal = refusal,
     .work = work,
@@ -149,7 +175,7 @@ const octet_kind octet_kind_float_depthwise = {
     .name = "float-depthwise",
     .parameters = floats,
     .parameter_count = OCTET_COUNT(floats),
-    .cases = cases + 3,
+    .cases = float_cases,
     .refusal = refusal,
     .work = work,
     .state_size = sizeof(depthwise),

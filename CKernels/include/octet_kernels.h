@@ -159,6 +159,15 @@ typedef struct {
 
 typedef enum { OCTET_EXP, OCTET_SIGMOID, OCTET_TANH, OCTET_ERF, OCTET_GELU, OCTET_SILU } octet_unary;
 
+// How depthwise_u8 wants its weights; CKernels/depthwise.h says what the words mean.
+typedef struct {
+    size_t lanes;        // 32-bit lanes of a vector
+    size_t rows;         // kernel rows in a stack
+    size_t pieces;       // the most pieces of a vector
+    size_t weight_size;  // bytes
+    int32_t shift;       // what is subtracted from activations before they are multiplied
+} octet_depthwise_layout;
+
 typedef struct octet_isa {
     const char *name;      // "scalar", "avx2", "avx512vnni", …
     const char *features;  // what it needs, for people
@@ -167,7 +176,8 @@ typedef struct octet_isa {
     octet_gemm_family int8, float32;
 
     // Depthwise convolution, one filter per channel. weights: octet_depthwise_pack's. input_zero fills the padding.
-    void (*depthwise_u8)(const octet_window *, const uint8_t *input, uint8_t input_zero, const int8_t *weights,
+    octet_depthwise_layout depthwise;
+    void (*depthwise_u8)(const octet_window *, const uint8_t *input, uint8_t input_zero, const void *weights,
                          const octet_epilogue *, uint8_t *output, size_t first_row, size_t last_row);
     void (*depthwise_f32)(const octet_window *, const float *input, const float *weights, const octet_epilogue *,
                           float *output, size_t first_row, size_t last_row);
@@ -268,8 +278,12 @@ typedef struct octet_isa {
     double (*peak_float32)(size_t iterations);
 } octet_isa;
 
-// Weights of depthwise convolution, [channels, 1, kernel_h, kernel_w] → [kernel_h, kernel_w, channels].
-void octet_depthwise_pack_s8(const int8_t *weights, size_t channels, size_t taps, int8_t *packed, int32_t *sums);
+// Weights of depthwise convolution, [channels, 1, kernel_h, kernel_w]. Integers are packed for one instruction set into
+// 64-byte aligned memory; sums: Σ w of each channel (NULL: not wanted).
+size_t octet_depthwise_packed_size(const octet_depthwise_layout *, size_t channels, size_t kernel_h, size_t kernel_w);
+void octet_depthwise_pack_s8(const octet_depthwise_layout *, const int8_t *weights, size_t channels, size_t kernel_h,
+                             size_t kernel_w, void *packed, int32_t *sums);
+// Floats → [kernel_h, kernel_w, channels]
 void octet_depthwise_pack_f32(const float *weights, size_t channels, size_t taps, float *packed);
 
 // MARK: - Misuse

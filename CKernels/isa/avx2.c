@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../conv_chain.h"
+#include "../depthwise.h"
 #include "../internal.h"
 #include "../window.h"
 #include "target.h"

@@ -32,7 +32,5 @@ OCTET_INLINE __m256i int8_dot(__m256i sum, int8_activations a, int8_weights w) {
 OCTET_INLINE __m256i int8_peak_dot(__m256i sum, __m256i a, __m256i w) {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, w), _mm256_set1_epi16(1)));
 }
-// sum + a · b for a in 0 ... 255 and b in −128 ... 127: the upper half of a lane of `a` is 0
-OCTET_INLINE int_vector int_multiply_add_bytes(int_vector sum, int_vector a, int_vector b) {
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
-}
+
+#include "ymm_depthwise.h"

@@ -61,10 +61,6 @@ OCTET_INLINE int_vector int_shift_left(int_vector v, unsigned bits) { return _mm
 OCTET_INLINE int_vector int_if_equal(int_vector a, int_vector b, int_vector yes, int_vector no) {
     return _mm512_mask_mov_epi32(no, _mm512_cmpeq_epi32_mask(a, b), yes);
 }
-// sum + a · b for a in 0 ... 255 and b in −128 ... 127
-OCTET_INLINE int_vector int_multiply_add_bytes(int_vector sum, int_vector a, int_vector b) {
-    return _mm512_dpwssd_epi32(sum, a, b);
-}
 OCTET_INLINE void int_store(int32_t *p, int_vector v) { _mm512_storeu_si512(p, v); }
 
 // MARK: - float32
@@ -257,5 +253,6 @@ OCTET_INLINE void int8_pack_store(const int8_packer *p, const int_vector *values
     }
 }
 
+#include "zmm_depthwise.h"
 #include "float32_tile.h"
 #include "transpose_x86.h"

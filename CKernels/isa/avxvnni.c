@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "../depthwise.h"
 #include "../internal.h"
 #include "../window.h"
 #include "target.h"

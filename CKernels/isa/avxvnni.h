@@ -21,7 +21,5 @@ OCTET_INLINE int8_weights int8_load_weights(const void *p) { return _mm256_load_
 OCTET_INLINE int_vector int8_dot(int_vector sum, int8_activations a, int8_weights w) {
     return _mm256_dpbusd_avx_epi32(sum, a, w);
 }
-// sum + a · b for a in 0 ... 255 and b in −128 ... 127: the upper half of a lane of `a` is 0
-OCTET_INLINE int_vector int_multiply_add_bytes(int_vector sum, int_vector a, int_vector b) {
-    return _mm256_dpwssd_avx_epi32(sum, a, b);
-}
+
+#include "ymm_depthwise.h"

@@ -81,3 +81,5 @@ OCTET_INLINE void int8_products(const octet_tile *t, const size_t rows, const si
 #define INT8_PEAK_PRODUCTS 16
 #define int8_peak_dot int8_dot
 OCTET_INLINE int8_activations int8_broadcast(const void *p) { return int8_load_activations(p); }
+
+#include "neon_depthwise.h"

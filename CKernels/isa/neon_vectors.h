@@ -28,10 +28,6 @@ OCTET_INLINE int_vector int_shift_left(int_vector v, int bits) { return vshlq_s3
 OCTET_INLINE int_vector int_if_equal(int_vector a, int_vector b, int_vector yes, int_vector no) {
     return vbslq_s32(vceqq_s32(a, b), yes, no);
 }
-// sum + a · b for a in 0 ... 255 and b in −128 ... 127
-OCTET_INLINE int_vector int_multiply_add_bytes(int_vector sum, int_vector a, int_vector b) {
-    return vmlaq_s32(sum, a, b);
-}
 
 // MARK: - float32
 

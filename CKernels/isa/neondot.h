@@ -29,3 +29,7 @@ OCTET_INLINE int_vector int8_dot(int_vector sum, int8_activations a, int8_weight
 #define LANED_DOT(sum, w, a, lane) vdotq_laneq_s32(sum, w, a, lane)
 #define LANED_HEADER 1
 #include "neon_laned.inc"
+
+#define STACK_SHIFT 128
+#define STACK_DOT(sum, a, w) vdotq_s32(sum, a, w)
+#include "neon_depthwise.h"

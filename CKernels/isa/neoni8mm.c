@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "../depthwise.h"
 #include "../internal.h"
 #include "../window.h"
 #include "arm64_features.h"

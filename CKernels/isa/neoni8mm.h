@@ -88,3 +88,7 @@ OCTET_INLINE void int8_products(const octet_tile *t, const size_t rows, const si
         }
     }
 }
+
+#define STACK_SHIFT 0
+#define STACK_DOT(sum, a, w) vusdotq_s32(sum, vreinterpretq_u8_s8(a), w)
+#include "neon_depthwise.h"

@@ -17,7 +17,9 @@ typedef struct {
 typedef struct {
     uint8_t lane[BYTE_LANES];
 } byte_vector;
-typedef int32_t short_vector;
+typedef struct {
+    int32_t lane[2 * LANES];  // saturated where they are narrowed
+} short_vector;
 
 #define FOR_LANES for (int i = 0; i < LANES; i++)
 
@@ -88,10 +90,6 @@ OCTET_INLINE int_vector int_or(int_vector a, int_vector b) {
 OCTET_INLINE int_vector int_shift_left(int_vector v, int bits) {
     FOR_LANES v.lane[i] = (int32_t)((uint32_t)v.lane[i] << bits);
     return v;
-}
-OCTET_INLINE int_vector int_multiply_add_bytes(int_vector sum, int_vector a, int_vector b) {
-    FOR_LANES sum.lane[i] += a.lane[i] * b.lane[i];
-    return sum;
 }
 
 // MARK: - float32
@@ -281,13 +279,17 @@ OCTET_INLINE byte_vector byte_look_up(const byte_table *table, byte_vector v) {
 
 // MARK: - Four vectors of 32-bit lanes as one of bytes, in their order
 
-OCTET_INLINE short_vector short_broadcast(int16_t x) { return x; }
+OCTET_INLINE short_vector short_broadcast(int16_t x) {
+    short_vector v;
+    for (int i = 0; i < 2 * LANES; i++) v.lane[i] = x;
+    return v;
+}
 // v saturated to int16, plus zero, saturated to 0 ... 255
 OCTET_INLINE byte_vector byte_saturate(const int_vector v[4], short_vector zero) {
     byte_vector bytes;
     for (int k = 0; k < 4; k++) {
         FOR_LANES {
-            const int32_t sum = v[k].lane[i] + zero, at_least_0 = sum < 0 ? 0 : sum;
+            const int32_t sum = v[k].lane[i] + zero.lane[0], at_least_0 = sum < 0 ? 0 : sum;
             bytes.lane[k * LANES + i] = (uint8_t)(at_least_0 > 255 ? 255 : at_least_0);
         }
     }
@@ -316,4 +318,5 @@ TRANSPOSE_TILE(transpose_u8, uint8_t)
 TRANSPOSE_TILE(transpose_f32, float)
 #undef TRANSPOSE_TILE
 
+#include "scalar_depthwise.h"
 #include "float32_tile.h"

@@ -216,6 +216,9 @@ OCTET_INLINE byte_vector byte_look_up(const byte_table *table, byte_vector v) {
 // MARK: - Four vectors of 32-bit lanes as one of bytes, in their order
 
 OCTET_INLINE short_vector short_broadcast(int16_t x) { return _mm256_set1_epi16(x); }
+OCTET_INLINE short_vector short_add(short_vector a, short_vector b) { return _mm256_adds_epi16(a, b); }
+OCTET_INLINE short_vector int_narrow(int_vector a, int_vector b) { return _mm256_packs_epi32(a, b); }
+OCTET_INLINE byte_vector short_narrow(short_vector a, short_vector b) { return _mm256_packus_epi16(a, b); }
 // Packing works on halves of 128 bits.
 OCTET_INLINE byte_vector in_order(__m256i packed) {
     return _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));

@@ -52,7 +52,13 @@ struct ConvolutionWeights: Sendable {
     let isDepthwise = allowsDepthwise && groups > 1 && groupInputs == 1 && groups == outputs
     let taps = shape.kernel_h * shape.kernel_w
     let padded = isDepthwise ? (outputs + 63) / 64 * 64 : octet_conv_padded_channels(family, &shape)
-    let bytes = isDepthwise ? padded * taps * (isInteger ? 1 : 4) : octet_conv_packed_size(family, &shape)
+    let layout = InstructionSet.current.depthwise
+    let bytes =
+      switch (isDepthwise, isInteger) {
+      case (false, _): octet_conv_packed_size(family, &shape)
+      case (true, true): octet_depthwise_packed_size(layout, outputs, shape.kernel_h, shape.kernel_w)
+      case (true, false): outputs * taps * MemoryLayout<Float>.stride
+      }
     let packed = TensorStorage(byteCount: bytes)
     var sums = [Int32](repeating: 0, count: padded)
     let to = packed.base
@@ -63,7 +69,7 @@ struct ConvolutionWeights: Sendable {
       case (false, false): octet_conv_pack(family, &shape, from, to, nil)
       case (true, true):
         octet_depthwise_pack_s8(
-          from.assumingMemoryBound(to: Int8.self), outputs, taps, to.assumingMemoryBound(to: Int8.self), &sums)
+          layout, from.assumingMemoryBound(to: Int8.self), outputs, shape.kernel_h, shape.kernel_w, to, &sums)
       case (true, false):
         octet_depthwise_pack_f32(
           from.assumingMemoryBound(to: Float.self), outputs, taps, to.assumingMemoryBound(to: Float.self))

@@ -99,7 +99,7 @@ typedef struct {
     octet_window window;
     const uint8_t *input;
     uint8_t input_zero;
-    int8_t *packed;
+    void *packed;
     octet_epilogue epilogue;
     uint8_t *output;
 } depthwise_job;
@@ -119,9 +119,10 @@ job_head *bench_depthwise(const octet_isa *isa, octet_pool *pool, const octet_wi
     depthwise_job *j = aligned(sizeof *j);
     *j = (depthwise_job){.isa = isa, .window = *window, .input = input, .input_zero = input_zero, .output = output};
     int32_t *sums = aligned(channels * sizeof *sums);
-    j->packed = aligned(channels * taps);
-    octet_depthwise_pack_s8(weights, channels, taps, j->packed, sums);
+    j->packed = aligned(octet_depthwise_packed_size(&isa->depthwise, channels, window->kernel_h, window->kernel_w));
+    octet_depthwise_pack_s8(&isa->depthwise, weights, channels, window->kernel_h, window->kernel_w, j->packed, sums);
     j->epilogue = make_epilogue(channels, channels, sums, input_zero, bias, multiplier);
+    j->epilogue.fits_int32 = octet_epilogue_fits_int32(&j->epilogue, channels, taps);
     free(sums);
     const size_t threads = octet_pool_threads(pool), most = threads * 4;
     j->head = (job_head){pool, threads == 1 ? 1 : window->out_h < most ? window->out_h : most, depthwise_part};

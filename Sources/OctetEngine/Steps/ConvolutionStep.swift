@@ -87,8 +87,8 @@ struct ConvolutionStep: Step {
       if let residual { epilogue.residual = UnsafeRawPointer(memory.addresses[residual]) }
       if weights.isInteger {
         kernels.depthwise_u8(
-          &window, memory.bytes(from), inputZero, weights.packed.base.assumingMemoryBound(to: Int8.self), &epilogue,
-          memory.bytes(to), rows.lowerBound, rows.upperBound)
+          &window, memory.bytes(from), inputZero, weights.packed.base, &epilogue, memory.bytes(to), rows.lowerBound,
+          rows.upperBound)
       } else {
         kernels.depthwise_f32(
           &window, memory.floats(from), weights.packed.base.assumingMemoryBound(to: Float.self), &epilogue,
