@@ -127,13 +127,13 @@ def start_engines(arguments, rows):
 def compare(row, threads, engines, arguments, folder):
     """Prepares the row everywhere, checks the results, measures pairs."""
     prepared = prepare(row, threads, engines, arguments, folder)
-    samples = {name: [] for name in engines}
+    samples = {name: [] for name in prepared}
 
     def measure(name):
         samples[name].append(engines[name].ask(do="measure", seconds=arguments.seconds, least=2))
         return samples[name][-1]["best"]
 
-    pairs = {name: [] for name in engines if name != "octet"}
+    pairs = {name: [] for name in prepared if name != "octet"}
     for number in range(arguments.pairs):
         for peer, ratios in pairs.items():
             if number % 2 == 0:
@@ -166,14 +166,17 @@ def compare(row, threads, engines, arguments, folder):
 
 
 def prepare(row, threads, engines, arguments, folder):
-    """What every engine says of its fastest form, and the share of its result that is wrong."""
+    """What every engine that has one says of its fastest form, and the share of its result that is wrong."""
     problem = problem_of(row, arguments.input_zero)
     expected = problem.expected()
     result = folder / "result.npy"
     prepared = {}
     for name, engine in engines.items():
         question = {"row": f"{row.table} {row.name}", "threads": threads, "seconds": arguments.seconds / 4}
-        prepared[name] = engine.ask(do="prepare", **question, result=str(result))
+        answer = engine.ask(do="prepare", **question, result=str(result))
+        if answer["form"] is None:
+            continue
+        prepared[name] = answer
         prepared[name]["wrong"] = problem.wrong(np.load(result).reshape(expected.shape), expected)
     return prepared
 

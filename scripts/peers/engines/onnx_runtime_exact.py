@@ -5,4 +5,6 @@ from engines import onnx_runtime
 
 class Engine(onnx_runtime.Engine):
     title = "ONNX Runtime, exact"
+    # Not every operator listens to the setting.
     settings = {"session.x64quantprecision": "1"}
+    exact = True
