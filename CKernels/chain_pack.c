@@ -7,7 +7,7 @@ enum {
     block_links = 2 * octet_chain_most_quads,
     most_load = 128,
 };
-// Links for each four products: flat weights take 1.45.
+// Links for each four products, the room that int16 takes included: flat weights take 1.45.
 static const float most_links = 1.5F;
 
 // Four sums of 16 bits: what positive weights and what negative ones put on the first int16 lane and on the second.
@@ -33,11 +33,12 @@ octet_chain_layout octet_chain_layout_make(const octet_conv_plan *plan) {
     l.group_quads = octet_divide_up(plan->group_inputs, 4);
     l.quads = l.group_quads * l.taps;
     l.blocks = octet_divide_up(l.quads, octet_chain_block_quads);
-    l.row_quads = octet_divide_up(plan->run_length, 4);
+    l.row_full = plan->run_length / 4;
     l.row_rest = plan->run_length % 4;
     l.row_share = l.row_rest ? 4 / l.row_rest : 1;
-    const size_t places = s->kernel_h * l.row_quads, spared = s->kernel_h - octet_divide_up(s->kernel_h, l.row_share);
-    l.rows = plan->merged && places - spared < l.quads && places <= octet_chain_most_quads;
+    const size_t places = octet_chain_row_start(&l, s->kernel_h);
+    l.rows = plan->merged && places < l.quads && places <= octet_chain_most_quads;
+    l.paired = l.rows && places <= octet_chain_most_paired;
     if (l.rows) {
         l.quads = places;
         l.blocks = 1;
@@ -61,10 +62,17 @@ octet_chain_layout octet_chain_layout_make(const octet_conv_plan *plan) {
 static int larger(int a, int b) { return a > b ? a : b; }
 static int smaller(int a, int b) { return a < b ? a : b; }
 
-// Appends the links of one quad: none if all weights are 0, two if two weights of one sign exceed the bound (127 +
-// 127). Then what is too much of the first one goes to another link. (Without branches: they would go either way at
-// random.)
-static size_t add_links(chain_link *links, size_t count, size_t place, const int8_t *weights) {
+// Everything that one channel has in one block.
+typedef struct {
+    size_t count, pair_count;
+    chain_link links[block_links + 1];
+    octet_chain_pairs pairs[octet_chain_most_paired];
+} channel_links;
+
+// Appends one quad: no link if all weights are 0, two if two weights of one sign exceed the bound (127 + 127). Then
+// what is too much of the first one goes to another link, or the quad is multiplied in int16. (Without branches as far
+// as they would go either way at random.)
+static void add_quad(channel_links *to, const octet_chain_layout *l, size_t place, const int8_t *weights) {
     chain_link whole = {.link.place = (uint16_t)(place * octet_chain_pitch)}, excess = whole;
     for (int pair = 0; pair < 2; pair++) {
         const int first = weights[2 * pair], second = weights[2 * pair + 1];
@@ -76,10 +84,18 @@ static size_t add_links(chain_link *links, size_t count, size_t place, const int
         whole.load |= (chain_load)(positive - above) << 32 * pair | (chain_load)(negative - below) << (32 * pair + 16);
         excess.load |= (chain_load)above << 32 * pair | (chain_load)below << (32 * pair + 16);
     }
-    links[count] = whole;
-    count += whole.load != 0;
-    links[count] = excess;
-    return count + (excess.load != 0);
+    if (l->paired && excess.load) {
+        to->pairs[to->pair_count++] = (octet_chain_pairs){
+            .place = (uint16_t)((l->quads + 2 * place) * octet_chain_pitch),
+            .even = {weights[0], weights[2]},
+            .odd = {weights[1], weights[3]},
+        };
+        return;
+    }
+    to->links[to->count] = whole;
+    to->count += whole.load != 0;
+    to->links[to->count] = excess;
+    to->count += excess.load != 0;
 }
 
 // Quads first ..< last of one channel's weights, [input channel][tap]; 0 where there is none.
@@ -99,9 +115,9 @@ static void make_quads(const octet_conv_plan *plan, const octet_chain_layout *l,
     for (size_t row = 0; row < s->kernel_h; row++) {
         for (size_t i = 0; i < plan->run_length; i++) {
             const size_t input = i % plan->group_inputs, column = i / plan->group_inputs;
-            // The rest of a row lies in the last quad of the first row that shares it.
-            const size_t before = l->row_rest && i / 4 == l->row_quads - 1 ? row % l->row_share : 0;
-            quads[(row - before) * l->row_quads + i / 4][before * l->row_rest + i % 4] =
+            // The rest of a row lies behind the first of those that share its quad.
+            const size_t before = i / 4 == l->row_full ? row % l->row_share : 0;
+            quads[octet_chain_row_start(l, row - before) + i / 4][before * l->row_rest + i % 4] =
                 weights[input * l->taps + row * s->kernel_w + column];
         }
     }
@@ -147,18 +163,20 @@ static size_t make_chains(const chain_link *links, size_t count, chain *chains) 
     return used;
 }
 
-// Writes the chains of one channel's block, the longest first.
-static void write_chains(const chain *chains, size_t count, const chain_link *links, octet_chain_entry *entry,
-                         octet_chain_link *to) {
+// Writes the chains of one channel's block, the longest first, and what is multiplied in int16.
+static void write_channel(const chain *chains, size_t count, const channel_links *from, octet_chain_entry *entry,
+                          octet_chain_link *to) {
     for (size_t length = octet_chain_longest; length > 0; length--) {
         size_t found = 0;
         for (size_t c = 0; c < count; c++) {
             if (chains[c].count != length) continue;
             found++;
-            for (size_t i = 0; i < length; i++) *to++ = links[chains[c].links[i]].link;
+            for (size_t i = 0; i < length; i++) *to++ = from->links[chains[c].links[i]].link;
         }
         entry->counts[length - 1] = (uint8_t)found;
     }
+    entry->pairs = (uint8_t)from->pair_count;
+    memcpy(to, from->pairs, from->pair_count * sizeof *from->pairs);
 }
 
 void octet_chain_pack(const octet_conv_plan *plan, const int8_t *weights, char *packed) {
@@ -168,7 +186,7 @@ void octet_chain_pack(const octet_conv_plan *plan, const int8_t *weights, char *
     memcpy(packed + l.offset, &header, sizeof header);
     octet_chain_entry *entries = (octet_chain_entry *)(packed + l.entries);
     const size_t out_c = plan->shape.out_c, per_channel = plan->group_inputs * l.taps;
-    size_t links_used = 0, chains_used = 0;
+    size_t links_used = 0, chains_used = 0, pairs_used = 0;
     // In the order in which tiles read them.
     for (size_t i = 0; i < out_c * l.blocks; i++) {
         const size_t group = i / plan->group_outputs / l.blocks, block = i / plan->group_outputs % l.blocks;
@@ -176,19 +194,25 @@ void octet_chain_pack(const octet_conv_plan *plan, const int8_t *weights, char *
         const size_t first = octet_chain_block(&l, block), last = octet_chain_block(&l, block + 1);
         int8_t quads[octet_chain_most_quads][4];
         make_quads(plan, &l, weights + channel * per_channel, first, last, quads);
-        chain_link links[block_links + 1];
-        size_t count = 0;
-        for (size_t k = 0; k < last - first; k++) count = add_links(links, count, k, quads[k]);
+        channel_links made;
+        made.count = made.pair_count = 0;
+        for (size_t k = 0; k < last - first; k++) add_quad(&made, &l, k, quads[k]);
         chain chains[block_links];
-        const size_t chain_count = make_chains(links, count, chains);
+        const size_t chain_count = make_chains(made.links, made.count, chains);
         // Too many: the header stays 0.
-        if (links_used + count > l.most_links) return;
-        entries[i].start = (uint32_t)links_used;
-        write_chains(chains, chain_count, links, &entries[i], (octet_chain_link *)(packed + l.links) + links_used);
-        links_used += count;
+        const size_t start = links_used + 2 * pairs_used;
+        if (start + made.count + 2 * made.pair_count > l.most_links) return;
+        entries[i].start = (uint32_t)start;
+        write_channel(chains, chain_count, &made, &entries[i], (octet_chain_link *)(packed + l.links) + start);
+        links_used += made.count;
         chains_used += chain_count;
+        pairs_used += made.pair_count;
     }
     const float products = (float)(out_c * per_channel) / 4;
-    header = (octet_chain_header){(float)links_used / products, (float)chains_used / products};
+    header = (octet_chain_header){
+        .links = (float)links_used / products,
+        .chains = (float)chains_used / products,
+        .pairs = (float)pairs_used / products,
+    };
     memcpy(packed + l.offset, &header, sizeof header);
 }

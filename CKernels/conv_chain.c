@@ -23,6 +23,8 @@ enum {
 // panel; and of the same by vpmaddwd, where finishing a sum takes longer by so much, and of a single pixel.
 static const float link_cost = 0.7F, chain_cost = 0.36F, link_start = 0.6F, far_link_start = 0.9F, panel_cost = 2;
 static const float wide_cost = 1.42F, wide_finish = 2.5F, lone_cost = 0.27F;
+// Of a quad in int16.
+static const float pairs_cost = 1.1F;
 
 // What all tiles of a strip share. The strip is planes, or rows of bytes where quads are bytes of kernel rows.
 typedef struct {
@@ -72,7 +74,8 @@ static size_t offsets_size(const octet_chain_layout *l) {
     return octet_round_up(l->quads * sizeof(size_t), cache_line);
 }
 static size_t panel_size(const octet_chain_layout *l) {
-    return octet_divide_up(l->quads, l->blocks) * octet_chain_pitch + cache_line;
+    const size_t rows = l->paired ? 3 * l->quads : octet_divide_up(l->quads, l->blocks);
+    return rows * octet_chain_pitch + cache_line;
 }
 
 size_t octet_chain_scratch_size(const octet_conv_plan *plan) {
@@ -89,7 +92,7 @@ size_t octet_chain_share(const octet_conv_plan *plan, const char *packed, size_t
     if (plan->shape.out_w < shortest_run && !octet_chain_is_pixelwise(plan)) return 0;
     octet_chain_header header;
     memcpy(&header, packed + l.offset, sizeof header);
-    if (header.links == 0) return 0;
+    if (header.links + header.pairs == 0) return 0;
 
     const size_t lanes = plan->family->chains->lanes;
     const size_t over = all % lanes <= most_left_over ? all % lanes : 0, pixels = all - over;
@@ -99,9 +102,10 @@ size_t octet_chain_share(const octet_conv_plan *plan, const char *packed, size_t
     const bool near = header.links * products / 4 * (float)(plan->shape.out_c * sizeof(octet_chain_link)) < near_bytes;
     const float links = header.links * (link_cost * vectors + (near ? link_start : far_link_start) * tiles);
     const float chains = header.chains * chain_cost * vectors + panel_cost * vectors / (float)plan->group_outputs;
+    const float pairs = header.pairs * (pairs_cost * vectors + link_start * tiles);
     const float padded = (float)(plan->taps * plan->steps * plan->family->kr) / products;
     const float wide = (wide_cost * padded + 4 * wide_finish / products) / (float)lanes;
-    return links + chains + lone_cost * (float)over < wide * (float)all ? pixels : 0;
+    return links + chains + pairs + lone_cost * (float)over < wide * (float)all ? pixels : 0;
 }
 
 // MARK: - Activations

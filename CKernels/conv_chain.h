@@ -4,7 +4,8 @@
 // 128 at most and the negative ones to −128 at least (128 · 255 = 32640). Most weights are small: when they are packed,
 // each output channel orders its quads (four weights of neighbouring input channels at one tap) into chains of up to
 // four that keep this bound in every lane, and only the sum of a chain is widened to int32. A quad that breaks the
-// bound by itself becomes the sum of two.
+// bound by itself becomes the sum of two; or, in the short windows of first layers, where that would be many, it is
+// multiplied in int16 (vpmaddwd), two pairs at a time.
 //
 // Every channel has an order of its own, so pixels are what a vector holds: a tile's activations lie in a panel
 // [quad][pixels][4], a channel's weights are broadcast, and sums lie in [channel][pixels].
@@ -18,6 +19,7 @@ enum {
     octet_chain_block_quads = 96,                // quads of a panel: with a few sums it fills the first-level cache
     octet_chain_most_quads = 127,                // of any panel: a byte counts twice as many links
     octet_chain_longest = 4,                     // quads in a chain
+    octet_chain_most_paired = 16,                // quads of a panel that has them as int16 too
     octet_chain_finished = 64,                   // channels finished together: a cache line of a pixel
     octet_chain_pitch = octet_chain_pixels * 4,  // bytes of a panel from one quad to the next
 };
@@ -28,17 +30,24 @@ typedef struct {
     int8_t weights[4];
 } octet_chain_link;
 
+// A quad in int16, in the room of two links: its bytes 0 and 2 lie at `place`, bytes 1 and 3 in the next row of the
+// panel.
+typedef struct {
+    uint16_t place;
+    int16_t even[2], odd[2], unused;
+} octet_chain_pairs;
+
 // Where the links of one channel and block start, and how many chains there are of 1, 2, 3 and 4 of them; long ones
-// come first.
+// come first, and what is multiplied in pairs at the end.
 typedef struct {
     uint32_t start;
-    uint8_t counts[octet_chain_longest];
+    uint8_t counts[octet_chain_longest], pairs;
 } octet_chain_entry;
 
-// In front of the chains in packed weights: how many links and chains there are for each four products, on average.
-// links 0: these weights have no chains, or are all 0.
+// In front of the chains in packed weights: how many links, chains and quads in int16 there are for each four products,
+// on average. All 0: these weights have no chains, or are all 0.
 typedef struct {
-    float links, chains;
+    float links, chains, pairs;
 } octet_chain_header;
 
 // How the chains of one convolution are stored, after its panels: header, entries [group][block][channel], links.
@@ -48,10 +57,11 @@ typedef struct {
 typedef struct {
     bool possible;  // by what is known of the shape without the image
     bool rows;      // quads are bytes of kernel rows
+    bool paired;    // panels have int16 too: behind all quads, two rows for each
     size_t taps, group_quads;
-    size_t row_quads, row_rest, row_share;  // of a kernel row: quads, bytes in the last one if it is not full, and how
-                                            // many rows share that
-    size_t quads, blocks;                   // places of one channel
+    size_t row_full, row_rest, row_share;  // of a kernel row: full quads, bytes beyond them, and how many rows have
+                                           // theirs in one quad
+    size_t quads, blocks;                  // places of one channel
     size_t offset, entries, links, most_links;
     size_t end;
 } octet_chain_layout;
@@ -59,6 +69,10 @@ typedef struct {
 octet_chain_layout octet_chain_layout_make(const octet_conv_plan *);
 static inline size_t octet_chain_block(const octet_chain_layout *l, size_t block) {
     return l->quads * block / l->blocks;
+}
+// The place of a kernel row's first quad. Behind its full quads lies the one that it shares with the next rows.
+static inline size_t octet_chain_row_start(const octet_chain_layout *l, size_t row) {
+    return row * l->row_full + (l->row_rest ? octet_divide_up(row, l->row_share) : 0);
 }
 void octet_chain_pack(const octet_conv_plan *, const int8_t *weights, char *packed);
 

@@ -33,6 +33,26 @@ OCTET_INLINE const octet_chain_link *chain_links(const octet_chain_link *links, 
     return links;
 }
 
+// `count` quads in int16.
+OCTET_INLINE void chain_pairs(const octet_chain_pairs *pairs, size_t count, const uint8_t *panel, __m256i *sums,
+                              const size_t vectors) {
+    for (; count > 0; count--, pairs++) {
+        int32_t even, odd;
+        memcpy(&even, pairs->even, sizeof even);
+        memcpy(&odd, pairs->odd, sizeof odd);
+        const __m256i weights[] = {_mm256_set1_epi32(even), _mm256_set1_epi32(odd)};
+        const uint8_t *from = panel + pairs->place;
+        OCTET_UNROLL
+        for (size_t i = 0; i < 2; i++) {
+            OCTET_UNROLL
+            for (size_t v = 0; v < vectors; v++) {
+                const __m256i two = _mm256_load_si256((const __m256i *)(from + i * octet_chain_pitch + 32 * v));
+                sums[v] = _mm256_add_epi32(sums[v], _mm256_madd_epi16(two, weights[i]));
+            }
+        }
+    }
+}
+
 // The sums of one channel.
 OCTET_INLINE void chain_sum(const octet_chain_tile *t, size_t channel, __m256i *sums, const size_t vectors) {
     const __m256i *stored = (const __m256i *)(t->sums + channel * octet_chain_pixels);
@@ -44,7 +64,8 @@ OCTET_INLINE void chain_sum(const octet_chain_tile *t, size_t channel, __m256i *
     links = chain_links(links, entry->counts[3], t->panel, sums, 4, vectors);
     links = chain_links(links, entry->counts[2], t->panel, sums, 3, vectors);
     links = chain_links(links, entry->counts[1], t->panel, sums, 2, vectors);
-    chain_links(links, entry->counts[0], t->panel, sums, 1, vectors);
+    links = chain_links(links, entry->counts[0], t->panel, sums, 1, vectors);
+    chain_pairs((const octet_chain_pairs *)links, entry->pairs, t->panel, sums, vectors);
 }
 
 OCTET_INLINE void chain_tile_body(const octet_chain_tile *t, const size_t vectors) {
@@ -224,9 +245,14 @@ static void chain_to_pixels(const octet_tile *t, const uint8_t *bytes) {
         const size_t rows = octet_smaller(t->rows - first, 4 * LANES);
         uint8_t *to = (uint8_t *)t->output + first * t->output_stride;
         size_t channel = 0;
-        for (; channel + 16 <= t->channels; channel += 16)
-            chain_store_pixels(to + channel, t->output_stride, bytes + channel * octet_chain_pixels + first, rows, 16,
-                               16);
+        for (; channel + 16 <= t->channels; channel += 16) {
+            const uint8_t *from = bytes + channel * octet_chain_pixels + first;
+            if (rows == 4 * LANES) {
+                chain_store_pixels(to + channel, t->output_stride, from, 4 * LANES, 16, 16);
+            } else {
+                chain_store_pixels(to + channel, t->output_stride, from, rows, 16, 16);
+            }
+        }
         for (; channel < t->channels; channel += 8)
             chain_store_pixels(to + channel, t->output_stride, bytes + channel * octet_chain_pixels + first, rows,
                                octet_smaller(t->channels - channel, 8), 8);
@@ -331,10 +357,9 @@ static void chain_finish(const octet_chain_tile *t, const octet_tile *to) {
 
 // MARK: - Activations
 
-// Eight pixels of sixteen bytes each → the first `quads` of four quads.
-OCTET_INLINE void chain_quads_of_8(uint8_t *to, size_t to_pitch, const uint8_t *from, size_t from_pitch,
-                                   const size_t quads) {
-    __m256i rows[4], pairs[4], made[4];
+// Eight pixels of sixteen bytes each → four quads.
+OCTET_INLINE void chain_quads_of_8(__m256i *made, const uint8_t *from, size_t from_pitch) {
+    __m256i rows[4], pairs[4];
     OCTET_UNROLL
     for (size_t i = 0; i < 4; i++) {
         const __m128i low = _mm_loadu_si128((const __m128i *)(from + i * from_pitch));
@@ -351,17 +376,18 @@ OCTET_INLINE void chain_quads_of_8(uint8_t *to, size_t to_pitch, const uint8_t *
         made[2 * i] = _mm256_unpacklo_epi64(pairs[i], pairs[i + 2]);
         made[2 * i + 1] = _mm256_unpackhi_epi64(pairs[i], pairs[i + 2]);
     }
-    OCTET_UNROLL
-    for (size_t i = 0; i < quads; i++) _mm256_storeu_si256((__m256i *)(to + i * to_pitch), made[i]);
 }
 
 // Eight pixels, reading sixteen bytes where a channel is left.
 OCTET_INLINE void chain_quads_of_pixels(uint8_t *to, size_t to_pitch, const uint8_t *from, size_t from_pitch,
                                         size_t quads) {
-    for (; quads >= 4; quads -= 4, to += 4 * to_pitch, from += 16) chain_quads_of_8(to, to_pitch, from, from_pitch, 4);
-    if (quads == 3) chain_quads_of_8(to, to_pitch, from, from_pitch, 3);
-    if (quads == 2) chain_quads_of_8(to, to_pitch, from, from_pitch, 2);
-    if (quads == 1) chain_quads_of_8(to, to_pitch, from, from_pitch, 1);
+    for (size_t done = 0; done < quads; done += 4, from += 16) {
+        __m256i made[4];
+        chain_quads_of_8(made, from, from_pitch);
+        OCTET_UNROLL
+        for (size_t i = 0; i < 4; i++)
+            if (done + i < quads) _mm256_storeu_si256((__m256i *)(to + (done + i) * to_pitch), made[i]);
+    }
 }
 
 static void chain_to_quads(uint8_t *to, size_t to_pitch, const uint8_t *from, size_t from_pitch, size_t count,
@@ -386,42 +412,98 @@ static void chain_to_quads(uint8_t *to, size_t to_pitch, const uint8_t *from, si
     }
 }
 
-// Eight windows of kernel rows, with rests of rows moved into the quad that they share.
-OCTET_INLINE void chain_quads_of_rows(uint8_t *to, const size_t to_pitch, const octet_chain_layout *l,
-                                      const uint8_t *from, size_t row_pitch, size_t from_pitch, size_t rows) {
-    const size_t step = l->row_quads * to_pitch;
-    for (size_t row = 0; row < rows; row++)
-        chain_quads_of_pixels(to + row * step, to_pitch, from + row * row_pitch, from_pitch, l->row_quads);
-    if (l->row_share == 1) return;
-    const __m256i kept = _mm256_set1_epi32((1 << 8 * l->row_rest) - 1);
-    uint8_t *rest = to + step - to_pitch;
-    for (size_t row = 0; row < rows; row += l->row_share) {
-        __m256i joined = _mm256_setzero_si256();
-        uint8_t *first = rest;
-        for (size_t i = 0; i < l->row_share && row + i < rows; i++, rest += step) {
-            const __m256i bytes = _mm256_and_si256(_mm256_loadu_si256((const __m256i *)rest), kept);
-            const __m128i shift = _mm_cvtsi64_si128((long long)(8 * l->row_rest * i));
-            joined = _mm256_or_si256(joined, _mm256_sll_epi32(bytes, shift));
+// How the windows of kernel rows become quads, as octet_chain_layout has it.
+typedef struct {
+    size_t rows, full, rest, share;
+} chain_window;
+
+// Where the next quad goes, and where its int16 go if they are wanted.
+typedef struct {
+    uint8_t *quad, *pairs;
+    size_t pitch;
+} chain_place;
+
+// Writes a quad; goes on to the next one.
+OCTET_INLINE void chain_store_quad(chain_place *to, __m256i quad, const bool paired) {
+    _mm256_storeu_si256((__m256i *)to->quad, quad);
+    to->quad += to->pitch;
+    if (!paired) return;
+    _mm256_storeu_si256((__m256i *)to->pairs, _mm256_and_si256(quad, _mm256_set1_epi16(255)));
+    _mm256_storeu_si256((__m256i *)(to->pairs + to->pitch), _mm256_srli_epi16(quad, 8));
+    to->pairs += 2 * to->pitch;
+}
+
+// Eight windows. What is left of a row behind its full quads goes into the quad that it shares.
+OCTET_INLINE void chain_quads_of_rows(chain_place to, const chain_window w, const uint8_t *from, size_t row_pitch,
+                                      size_t from_pitch, const bool paired) {
+    const __m256i kept = _mm256_set1_epi32((1 << 8 * w.rest) - 1);
+    __m256i shared = kept;
+    chain_place place = to;
+    size_t sharing = 0;
+    for (size_t row = 0; row < w.rows; row++, from += row_pitch) {
+        __m256i made[4];
+        for (size_t i = 0; i < w.full + (w.rest > 0); i++) {
+            if (i % 4 == 0) chain_quads_of_8(made, from + 4 * i, from_pitch);
+            if (i < w.full) chain_store_quad(&to, made[i % 4], paired);
         }
-        _mm256_storeu_si256((__m256i *)first, joined);
+        if (!w.rest) continue;
+        const __m256i bytes = _mm256_and_si256(made[w.full % 4], kept);
+        if (sharing == 0) {
+            place = to;
+            to.quad += to.pitch, to.pairs += 2 * to.pitch;
+            shared = bytes;
+        } else {
+            shared = _mm256_or_si256(shared, _mm256_slli_epi32(bytes, (int)(8 * w.rest * sharing)));
+        }
+        if (++sharing == w.share || row + 1 == w.rows) {
+            chain_store_quad(&place, shared, paired);
+            sharing = 0;
+        }
     }
 }
 
-static void chain_rows_to_quads(uint8_t *panel, const octet_chain_layout *l, const uint8_t *from, size_t row_pitch,
-                                size_t from_pitch, size_t rows, size_t count) {
+OCTET_INLINE void chain_rows_to_panel(uint8_t *panel, const octet_chain_layout *l, const chain_window w,
+                                      const uint8_t *from, size_t row_pitch, size_t from_pitch, size_t count,
+                                      const bool paired) {
+    enum { eight_pitch = 4 * LANES, most = octet_chain_most_quads + 2 * octet_chain_most_paired };
     if (count < LANES) {
-        uint8_t eight[octet_chain_most_quads * 4 * LANES];
-        chain_quads_of_rows(eight, 4 * LANES, l, from, row_pitch, from_pitch, rows);
-        for (size_t k = 0; k < l->quads; k++) memcpy(panel + k * octet_chain_pitch, eight + k * 4 * LANES, 4 * count);
+        uint8_t eight[most * eight_pitch];
+        const chain_place to = {eight, eight + l->quads * eight_pitch, eight_pitch};
+        chain_quads_of_rows(to, w, from, row_pitch, from_pitch, paired);
+        for (size_t k = 0; k < (paired ? 3 : 1) * l->quads; k++)
+            memcpy(panel + k * octet_chain_pitch, eight + k * eight_pitch, 4 * count);
         return;
     }
     for (size_t pixel = 0; pixel < count; pixel += LANES) {
         // The last pixels once more together with those before them.
         const size_t first = octet_smaller(pixel, count - LANES);
-        chain_quads_of_rows(panel + 4 * first, octet_chain_pitch, l, from + first * from_pitch, row_pitch, from_pitch,
-                            rows);
+        uint8_t *quad = panel + 4 * first;
+        const chain_place to = {quad, quad + l->quads * octet_chain_pitch, octet_chain_pitch};
+        chain_quads_of_rows(to, w, from + first * from_pitch, row_pitch, from_pitch, paired);
     }
 }
+
+// The first layers that there are have loops of their own: 3×3, 5×5 and 7×7 kernels over RGB, 3×3 and 5×5 over gray.
+#define CHAIN_WINDOWS(STAMP) \
+    STAMP(3, 2, 1, true)     \
+    STAMP(5, 3, 3, false)    \
+    STAMP(7, 5, 1, false)    \
+    STAMP(3, 0, 3, true)     \
+    STAMP(5, 1, 1, true)
+static void chain_rows_to_quads(uint8_t *panel, const octet_chain_layout *l, const uint8_t *from, size_t row_pitch,
+                                size_t from_pitch, size_t rows, size_t count) {
+#define STAMP(r, f, b, paired)                                                        \
+    if (rows == (r) && l->row_full == (f) && l->row_rest == (b)) {                    \
+        const chain_window w = {r, f, b, 4 / (b)};                                    \
+        chain_rows_to_panel(panel, l, w, from, row_pitch, from_pitch, count, paired); \
+        return;                                                                       \
+    }
+    CHAIN_WINDOWS(STAMP)
+#undef STAMP
+    const chain_window w = {rows, l->row_full, l->row_rest, l->row_share};
+    chain_rows_to_panel(panel, l, w, from, row_pitch, from_pitch, count, l->paired);
+}
+#undef CHAIN_WINDOWS
 
 OCTET_INLINE void chain_gather_row(uint8_t *to, const uint8_t *from, const octet_chain_run_of_pixels *runs,
                                    size_t run_count, const size_t stride) {
