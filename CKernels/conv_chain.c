@@ -87,8 +87,9 @@ size_t octet_chain_scratch_size(const octet_conv_plan *plan) {
 }
 
 size_t octet_chain_share(const octet_conv_plan *plan, const char *packed, size_t all) {
+    if (all < fewest_pixels) return 0;
     const octet_chain_layout l = octet_chain_layout_make(plan);
-    if (!l.possible || all < fewest_pixels) return 0;
+    if (!l.possible) return 0;
     if (plan->shape.out_w < shortest_run && !octet_chain_is_pixelwise(plan)) return 0;
     octet_chain_header header;
     memcpy(&header, packed + l.offset, sizeof header);

@@ -21,8 +21,7 @@ enum {
     fewest_chain_pixels = 48,
 };
 
-// A 1×1 convolution maps pixels to pixels, whatever image they are in: all of them make one image of width 1.
-static bool is_pixelwise(const octet_conv_shape *s) {
+bool octet_conv_is_pixelwise(const octet_conv_shape *s) {
     return s->kernel_h == 1 && s->kernel_w == 1 && s->stride_h == 1 && s->stride_w == 1 && s->pad_top == 0 &&
            s->pad_left == 0 && s->groups == 1 && s->in_h == s->out_h && s->in_w == s->out_w;
 }
@@ -68,8 +67,8 @@ static octet_conv_plan make_plan(const octet_gemm_family *family, const octet_co
             plan.steps = steps;
         }
     }
-    plan.header_size = family->shifts[0] ? family->nr * sizeof(int32_t) : 0;
-    plan.panel_size = plan.header_size + plan.taps * plan.steps * family->kr * family->nr * family->weight_size;
+    plan.header_size = octet_conv_header_size(family);
+    plan.panel_size = octet_conv_panel_size(family, plan.taps * plan.steps);
     plan.tile_rows = plan.taps * plan.steps < short_steps ? family->short_mr : family->mr;
 
     // A run that ends within a step reads beyond itself: harmless where zero weights meet whatever follows, but the
@@ -108,7 +107,7 @@ static octet_conv_plan make_plan(const octet_gemm_family *family, const octet_co
 }
 
 octet_conv_plan octet_conv_plan_make(const octet_gemm_family *family, const octet_conv_shape *shape, size_t batch) {
-    return make_plan(family, shape, batch, is_pixelwise(shape));
+    return make_plan(family, shape, batch, octet_conv_is_pixelwise(shape));
 }
 octet_conv_plan octet_conv_plan_make_unfolded(const octet_gemm_family *family, const octet_conv_shape *shape,
                                               size_t batch) {
@@ -149,6 +148,7 @@ octet_conv_split octet_conv_split_make(const octet_conv_plan *plan, size_t tasks
 }
 
 octet_conv_rows octet_conv_strip(const octet_conv_plan *plan, size_t strips, size_t strip) {
+    if (strips == 1) return (octet_conv_rows){0, plan->shape.out_h};
     const size_t unit = strip_unit(plan), rows = plan->shape.out_h, units = octet_divide_up(rows, unit);
     return (octet_conv_rows){octet_quotient(units * strip, strips) * unit,
                              octet_smaller(octet_quotient(units * (strip + 1), strips) * unit, rows)};

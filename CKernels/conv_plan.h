@@ -33,10 +33,21 @@ typedef struct {
     size_t output_pixel, output_line, output_image;
 } octet_conv_plan;
 
+// A 1×1 convolution maps pixels to pixels, whatever image they are in: all of them make one image of width 1.
+bool octet_conv_is_pixelwise(const octet_conv_shape *);
+
 octet_conv_plan octet_conv_plan_make(const octet_gemm_family *, const octet_conv_shape *, size_t batch);
 
 // The same, but images stay what they are.
 octet_conv_plan octet_conv_plan_make_unfolded(const octet_gemm_family *, const octet_conv_shape *, size_t batch);
+
+// Bytes of a packed panel, and of what stands in front of its weights.
+static inline size_t octet_conv_header_size(const octet_gemm_family *family) {
+    return family->shifts[0] ? family->nr * sizeof(int32_t) : 0;
+}
+static inline size_t octet_conv_panel_size(const octet_gemm_family *family, size_t steps) {
+    return octet_conv_header_size(family) + steps * family->kr * family->nr * family->weight_size;
+}
 
 // Input rows that `rows` output rows reach.
 static inline size_t octet_conv_input_rows(const octet_conv_shape *shape, size_t rows) {
