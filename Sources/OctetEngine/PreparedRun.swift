@@ -56,9 +56,7 @@ final class PreparedRun {
   /// New tensors for the outputs.
   func makeResults() -> [Tensor] {
     zip(plan.outputs, outputShapes).map { slot, shape in
-      let dtype = plan.slots[slot].dtype
-      return Tensor(
-        storage: TensorStorage(byteCount: dtype.byteCount(of: elementCount(of: shape))), shape: shape, dtype: dtype)
+      Tensor(uninitialized: shape, dtype: plan.slots[slot].dtype)
     }
   }
 

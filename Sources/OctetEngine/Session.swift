@@ -1,4 +1,3 @@
-import CKernels
 import Foundation
 public import OctetCore
 import OctetGraph
@@ -92,12 +91,7 @@ public final class Session {
   private func checkNumbers(_ inputs: [Tensor]) throws {
     guard !plan.integerNodes.isEmpty else { return }
     for (input, tensor) in zip(plan.graph.inputs, inputs) where tensor.dtype == .float32 {
-      let nans = try tensor.withUnsafeScalars(as: Float.self) { elements -> Int in
-        var (low, high, infinities, nans) = (Float.infinity, -Float.infinity, 0, 0)
-        guard let base = elements.baseAddress else { return 0 }
-        InstructionSet.current.kernels.min_max(base, elements.count, &low, &high, &infinities, &nans)
-        return nans
-      }
+      let nans = try tensor.nanCount
       guard nans == 0 else {
         throw OctetError(.notANumber, "input \(input.name)", expected: "numbers", found: "\(nans) NaN")
       }
