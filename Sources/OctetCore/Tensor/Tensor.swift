@@ -224,6 +224,20 @@ extension Tensor {
     return try body(UnsafeMutableRawBufferPointer(start: storage.base + byteOffset, count: count))
   }
 
+  /// Where the elements of a concrete tensor lie, for as long as the tensor lives.
+  package var address: UnsafeMutableRawPointer {
+    guard case .concrete(let storage, let byteOffset, _) = representation else {
+      preconditionFailure("a traced tensor has no memory")
+    }
+    return storage.base + byteOffset
+  }
+
+  /// Whether the tensor has values, of this element type and shape.
+  package func holds(_ dtype: DType, _ shape: [Int]) -> Bool {
+    guard case .concrete(_, _, let own) = representation else { return false }
+    return self.dtype == dtype && own == shape
+  }
+
   /// What tells one block of values from another: tensors with the same identity share all their memory.
   package struct Identity: Hashable {
     let storage: ObjectIdentifier
