@@ -16,5 +16,5 @@ choose_clang_format() {
   fi
 }
 
-c_files() { git ls-files 'CKernels/*' 'CKernelProblems/*' 'CThreadPool/*' 'CZlib/*' 'scripts/*' | grep -E '\.(c|cpp|h|inc)$'; }
+c_files() { git ls-files 'CKernels/*' 'CKernelProblems/*' 'CThreadPool/*' 'CZlib/*' 'Benchmarks/*' 'scripts/*' | grep -E '\.(c|cpp|h|inc)$'; }
 swift_files() { git ls-files '*.swift'; }

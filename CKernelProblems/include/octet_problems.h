@@ -100,6 +100,20 @@ bool octet_problem_test(octet_problem *, const octet_isa *, char *message, size_
 // A digest of the outputs of the last run; −0 counts as 0, and all NaNs are one.
 uint64_t octet_problem_digest(const octet_problem *);
 
+// MARK: - Calls
+
+// What one call of octet_conv_run takes, for one image in a single task and padding of zeros.
+typedef struct {
+    const octet_gemm_family *family;
+    octet_conv_shape shape;
+    octet_epilogue epilogue;
+    const void *input, *packed;
+    void *output, *scratch;
+} octet_conv_call;
+
+// Makes the call so many times from C, to tell what calling costs.
+void octet_conv_call_repeat(const octet_conv_call *, size_t times);
+
 // MARK: - Golden digests
 
 // Problems whose digest is the same on every instruction set of every architecture.

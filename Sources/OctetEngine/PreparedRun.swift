@@ -6,11 +6,13 @@ import OctetGraph
 /// A plan with memory for one set of input shapes, ready to run any number of times.
 final class PreparedRun {
   private let plan: Plan
-  private let inputShapes: [[Int]]
+  private let inputTypes: [(dtype: DType, shape: [Int])]
+  /// The inputs that must not hold a NaN: those of float32, if anything is computed in integers.
+  private let numbers: [Int]
   private let outputShapes: [[Int]]
-  /// For each input and output: the slots that share its memory.
-  private let inputSlots: [[Int]]
-  private let outputSlots: [[Int]]
+  /// The slots that lie in inputs and outputs: (slot, index of the input or output).
+  private let inputSlots: [(slot: Int, index: Int)]
+  private let outputSlots: [(slot: Int, index: Int)]
   let memory: Memory
   let calls: [Call]
   /// Bytes of the memory.
@@ -22,7 +24,8 @@ final class PreparedRun {
   /// - Throws: `OctetError` if the inputs do not fit the plan, or their values no memory.
   init(_ plan: Plan, _ inputs: [Tensor], threads: Int) throws {
     self.plan = plan
-    inputShapes = inputs.map(\.shape)
+    inputTypes = inputs.map { ($0.dtype, $0.shape) }
+    numbers = plan.integerNodes.isEmpty ? [] : inputs.indices.filter { inputs[$0].dtype == .float32 }
     try plan.graph.checkInputs(inputs.map(\.type))
     var graph = plan.graph
     for index in inputs.indices { graph.inputs[index].type = inputs[index].type }
@@ -45,35 +48,40 @@ final class PreparedRun {
     calls = try plan.steps.map { [memory] in try $0.bind(memory) }
     outputShapes = plan.outputs.map(shapes.shape)
     let aliases = Dictionary(grouping: plan.slots.indices) { plan.slots[$0].root }
-    inputSlots = plan.inputs.map { aliases[$0]! }
-    outputSlots = plan.outputs.map { aliases[$0]! }
+    func slots(of values: [Int]) -> [(slot: Int, index: Int)] {
+      values.enumerated().flatMap { index, value in aliases[value]!.map { ($0, index) } }
+    }
+    inputSlots = slots(of: plan.inputs)
+    outputSlots = slots(of: plan.outputs)
   }
 
+  /// Whether these inputs are like those that the memory was laid out for.
   func fits(_ inputs: [Tensor]) -> Bool {
-    inputs.count == inputShapes.count && zip(inputs, inputShapes).allSatisfy { $0.shape == $1 }
+    // By index: copying tensors out of an array costs more than comparing them.
+    inputs.count == inputTypes.count
+      && inputs.indices.allSatisfy { inputs[$0].holds(inputTypes[$0].dtype, inputTypes[$0].shape) }
+  }
+
+  /// - Throws: `OctetError` (`notANumber`) if an input of a plan with integer steps holds a NaN.
+  func checkNumbers(_ inputs: [Tensor]) throws {
+    for index in numbers {
+      let nans = try inputs[index].nanCount
+      guard nans == 0 else {
+        throw OctetError(
+          .notANumber, "input \(plan.graph.inputs[index].name)", expected: "numbers", found: "\(nans) NaN")
+      }
+    }
   }
 
   /// New tensors for the outputs.
   func makeResults() -> [Tensor] {
-    zip(plan.outputs, outputShapes).map { slot, shape in
-      let dtype = plan.slots[slot].dtype
-      return Tensor(
-        storage: TensorStorage(byteCount: dtype.byteCount(of: elementCount(of: shape))), shape: shape, dtype: dtype)
-    }
+    outputShapes.indices.map { Tensor(uninitialized: outputShapes[$0], dtype: plan.slots[plan.outputs[$0]].dtype) }
   }
 
   /// Tells the steps where this run's inputs and results are; both must live until it is over.
   func connect(_ inputs: [Tensor], _ results: [Tensor]) {
-    func connect(_ slots: [[Int]], _ tensors: [Tensor]) {
-      for (slots, tensor) in zip(slots, tensors) {
-        tensor.withUnsafeBytes { bytes in
-          let address = UnsafeMutableRawPointer(mutating: bytes.baseAddress!)
-          for slot in slots { memory.addresses[slot] = address }
-        }
-      }
-    }
-    connect(inputSlots, inputs)
-    connect(outputSlots, results)
+    for (slot, index) in inputSlots { memory.addresses[slot] = inputs[index].address }
+    for (slot, index) in outputSlots { memory.addresses[slot] = results[index].address }
   }
 
   /// Offsets in the arena: slots whose lives do not overlap may share a place. Inputs and outputs lie outside.

@@ -1,4 +1,3 @@
-import CKernels
 import Foundation
 public import OctetCore
 import OctetGraph
@@ -54,25 +53,25 @@ public final class Session {
 
   /// The outputs in order for inputs in order.
   public func run(_ inputs: [Tensor]) throws -> [Tensor] {
-    for tensor in inputs { try tensor.requireConcrete("an input of a session") }
-    for (input, tensor) in zip(plan.graph.inputs, inputs) where tensor.dtype != input.type.dtype {
-      throw OctetError(
-        .dtypeMismatch, "input \(input.name)", expected: input.type.dtype.rawValue, found: tensor.dtype.rawValue)
-    }
     let prepared = try prepare(inputs)
-    try checkNumbers(inputs)
-    return try withExtendedLifetime(inputs) {
-      let results = prepared.makeResults()
-      prepared.connect(inputs, results)
-      for call in prepared.calls { pool.run(call) }
-      try prepared.memory.throwFailure()
-      return results
-    }
+    try prepared.checkNumbers(inputs)
+    let results = prepared.makeResults()
+    prepared.connect(inputs, results)
+    for call in prepared.calls { pool.run(call) }
+    // The calls know nothing but addresses.
+    withExtendedLifetime(inputs) {}
+    try prepared.memory.throwFailure()
+    return results
   }
 
   /// The memory for inputs of these shapes: as it was used before, or laid out now.
   private func prepare(_ inputs: [Tensor]) throws -> PreparedRun {
     if let latest = prepared.first, latest.fits(inputs) { return latest }
+    for tensor in inputs { try tensor.requireConcrete("an input of a session") }
+    for (input, tensor) in zip(plan.graph.inputs, inputs) where tensor.dtype != input.type.dtype {
+      throw OctetError(
+        .dtypeMismatch, "input \(input.name)", expected: input.type.dtype.rawValue, found: tensor.dtype.rawValue)
+    }
     let run: PreparedRun
     if let index = prepared.firstIndex(where: { $0.fits(inputs) }) {
       run = prepared.remove(at: index)
@@ -87,20 +86,5 @@ public final class Session {
       prepared.removeLast()
     }
     return run
-  }
-
-  private func checkNumbers(_ inputs: [Tensor]) throws {
-    guard !plan.integerNodes.isEmpty else { return }
-    for (input, tensor) in zip(plan.graph.inputs, inputs) where tensor.dtype == .float32 {
-      let nans = try tensor.withUnsafeScalars(as: Float.self) { elements -> Int in
-        var (low, high, infinities, nans) = (Float.infinity, -Float.infinity, 0, 0)
-        guard let base = elements.baseAddress else { return 0 }
-        InstructionSet.current.kernels.min_max(base, elements.count, &low, &high, &infinities, &nans)
-        return nans
-      }
-      guard nans == 0 else {
-        throw OctetError(.notANumber, "input \(input.name)", expected: "numbers", found: "\(nans) NaN")
-      }
-    }
   }
 }

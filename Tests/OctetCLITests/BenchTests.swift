@@ -47,6 +47,21 @@ struct BenchTests {
     #expect(result.output.split(separator: "\n").count == 5)
   }
 
+  @Test func aCallIsTimedFromEverySide() throws {
+    let report = try Octet.json("bench", "call", "--json")
+    #expect(report["isa"] is String && report["cpu"] is String)
+    let rows = try #require(report["rows"] as? [[String: Any]])
+    #expect(rows.map { $0["name"] as? String } == ["from C", "from Swift", "session"])
+    for row in rows {
+      let best = try #require(row["best_ns"] as? Double), median = try #require(row["median_ns"] as? Double)
+      #expect(best > 0 && median >= best)
+    }
+    let table = try Octet.run("bench", "call")
+    #expect(table.code == 0 && table.errors.isEmpty)
+    // The machine, the header, a rule, three rows.
+    #expect(table.output.split(separator: "\n").count == 6)
+  }
+
   @Test(
     "wrong use exits with 2 and lists what there is",
     arguments: [
@@ -57,6 +72,8 @@ struct BenchTests {
       (["gemm", "--m", "0"], "m=0"), (["gemv", "--m", "2"], "m=1"), (["gemm", "--m", "2", "--suite"], "combined"),
       (["gemm", "--threads", "0"], "from 1 to 1024"), (["gemm", "threads=2"], "threads=2"),
       (["conv", "in_h=1", "kernel_h=5", "pad_top=0"], "no output"), ([], "what"),
+      (["call", "--m", "2"], "no parameters"), (["call", "m=2"], "no parameters"),
+      (["call", "--isa", "scalar"], "OCTET_ISA"),
     ])
   func wrongUse(_ arguments: [String], _ complaint: String) throws {
     let result = try Octet.run(["bench"] + arguments)

@@ -80,6 +80,43 @@ struct QuantizeTests {
     }
   }
 
+  /// Channels last, in the middle and first, in numbers that fill vectors and leave a rest; a single one; one element each.
+  @Test("per channel, by vectors", arguments: [DType.uint8, .int8])
+  func perChannelByVectors(_ dtype: DType) throws {
+    let whole = try #require(dtype.quantizedRange)
+    let range = whole.lowerBound + 3...whole.upperBound - 5
+    let cases: [(shape: [Int], axis: Int)] = [
+      ([9, 83], 1), ([83, 2], -1), ([2, 3, 150], 1), ([4, 131], 0), ([75, 1], 1), ([1, 3, 70], 0), ([130], 0),
+    ]
+    for (shape, axis) in cases {
+      let counted = axis < 0 ? axis + shape.count : axis
+      let (size, inner) = (shape[counted], elementCount(of: Array(shape[(counted + 1)...])))
+      let parameters = try QuantizationParameters(
+        scales: (0..<size).map { 0.004 + 0.0003 * Float($0) }, zeroPoints: (0..<size).map { range.lowerBound + $0 },
+        dtype: dtype, range: range, axis: axis)
+      func channel(_ element: Int) -> Int { element / inner % size }
+      var scalars = try Tensor.random(shape, seed: 9).floats
+      let last = scalars.count - 1
+      (scalars[1], scalars[last - 1]) = (.infinity, -.infinity)
+      try check(Tensor(scalars, shape: shape), parameters, scaleOf: channel)
+      // As a graph runs it, a NaN becomes the zero point of its channel.
+      (scalars[0], scalars[last]) = (.nan, .nan)
+      let q = try integers(apply(.quantizeLinear(.init(parameters)), [Tensor(scalars, shape: shape)])[0])
+      #expect(q[0] == parameters.zeroPoints[0] && q[last] == parameters.zeroPoints[channel(last)], "\(shape), \(axis)")
+    }
+  }
+
+  @Test("nothing to quantize", arguments: dtypes)
+  func empty(_ dtype: DType) throws {
+    let perTensor = try QuantizationParameters(scale: 1, zeroPoint: 0, dtype: dtype)
+    let perChannel = try QuantizationParameters(scales: [1, 2], zeroPoints: [0, 1], dtype: dtype, axis: 1)
+    for parameters in [perTensor, perChannel] {
+      let q = try quantize(Tensor(zeros: [0, 2]), parameters)
+      #expect(q.type == TensorType(dtype, fixed: [0, 2]))
+      #expect(try dequantize(q, parameters).type == TensorType(.float32, fixed: [0, 2]))
+    }
+  }
+
   @Test("per block", arguments: dtypes)
   func perBlock(_ dtype: DType) throws {
     let x = try Tensor.random([4, 7], seed: 8)
@@ -120,6 +157,17 @@ struct QuantizeTests {
       // The operation itself, as a graph runs it, has no errors of value.
       let q = try apply(.quantizeLinear(.init(parameters)), [x])[0]
       #expect(try integers(q) == [5, 3, 7, 3])
+    }
+  }
+
+  /// Wherever they are: within vectors and blocks of vectors, and behind the last one.
+  @Test func everyNaNIsCounted() throws {
+    let parameters = try QuantizationParameters(scale: 0.5, zeroPoint: 3, dtype: .uint8)
+    for count in [1, 15, 64, 40_001] {
+      var scalars = [Float](repeating: 1, count: count)
+      for position in Set([0, count / 2, count - 1]) { scalars[position] = .nan }
+      let error = octetError { try quantize(Tensor(scalars, shape: [count]), parameters) }
+      #expect(error?.found == "\(min(count, 3)) NaN in float32 [\(count)]")
     }
   }
 

@@ -83,6 +83,34 @@ import Testing
     #expect(minMax.maxVal == finite.max() && minMax.infinityCount == 5)
   }
 
+  /// Channels last, in the middle and first, in numbers that fill vectors and leave a rest; a single one; one element each.
+  @Test(arguments: [
+    ([50, 83], 1), ([83, 2], -1), ([2, 3, 150], 1), ([4, 131], 0), ([75, 1], 1), ([1, 3, 70], 0), ([130], 0),
+  ])
+  func channelsWhereverTheyLie(_ shape: [Int], _ axis: Int) throws {
+    let counted = axis < 0 ? axis + shape.count : axis
+    let (size, inner) = (shape[counted], elementCount(of: Array(shape[(counted + 1)...])))
+    var scalars = try Self.numbers(9, shape).floats
+    (scalars[0], scalars[scalars.count / 2], scalars[scalars.count - 1]) = (.infinity, -.infinity, .infinity)
+    scalars[1] = -0.0
+    var minimum = [Float](repeating: .infinity, count: size)
+    var maximum = [Float](repeating: -.infinity, count: size)
+    for (i, x) in scalars.enumerated() where x.isFinite {
+      minimum[i / inner % size] = min(minimum[i / inner % size], x + 0)
+      maximum[i / inner % size] = max(maximum[i / inner % size], x + 0)
+    }
+    var observer = PerChannelMinMaxObserver(axis: axis)
+    try observer.observe(Tensor(scalars, shape: shape))
+    #expect(observer.minVal.map(\.bitPattern) == minimum.map(\.bitPattern))
+    #expect(observer.maxVal.map(\.bitPattern) == maximum.map(\.bitPattern))
+    #expect(observer.infinityCount == 3)
+
+    (scalars[1], scalars[scalars.count - 2]) = (.nan, .nan)
+    let error = octetError { try observer.observe(Tensor(scalars, shape: shape)) }
+    #expect(error?.code == .notANumber && error?.found == "2 NaN in \(TensorType(.float32, fixed: shape))")
+    #expect(observer.infinityCount == 3, "what was seen with a NaN is not kept")
+  }
+
   @Test func aChannelOfInfinitiesAlone() throws {
     var observer = PerChannelMinMaxObserver(axis: 0, dtype: .int8)
     try observer.observe(Tensor([Float.infinity, -.infinity, 1, 2], shape: [2, 2]))

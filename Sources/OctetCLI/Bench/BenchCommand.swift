@@ -14,11 +14,15 @@ struct BenchCommand: ParsableCommand {
 
       Times are the best and the median of several hundred short repetitions; gmacs (10⁹ multiply-accumulates a second),
       gbs (10⁹ bytes a second, read and written once each) and fraction (gmacs / peak_gmacs) are of the best.
+
+      'octet bench call' times the smallest int8 product (1 × 1 × 1 to uint8) instead: called from C, called from Swift as
+      the engine does, and as a session of one layer, which quantizes before and dequantizes after. Nanoseconds a call.
       """)
 
   @Argument(
     help: ArgumentHelp(
-      "\(Suite.all.map(\.name).joined(separator: ", ")), or any kind of kernel (softmax, add …).", valueName: "what"))
+      "\(Suite.all.map(\.name).joined(separator: ", ")), call, or any kind of kernel (softmax, add …).",
+      valueName: "what"))
   var what: String
 
   @Argument(help: ArgumentHelp("Parameters of the problem.", valueName: "name=value"))
@@ -68,6 +72,12 @@ struct BenchCommand: ParsableCommand {
   }
 
   func validate() throws {
+    if what == "call" {
+      guard parameters.isEmpty, [m, n, k] == [nil, nil, nil], weights == nil, isa == nil, threads == 1, !suite else {
+        throw ValidationError("call takes no parameters; OCTET_ISA chooses the instruction set")
+      }
+      return
+    }
     guard (1...1024).contains(threads) else {
       throw ValidationError("--threads takes a number from 1 to 1024, not \(threads)")
     }
@@ -79,6 +89,7 @@ struct BenchCommand: ParsableCommand {
   }
 
   func run() throws {
+    if what == "call" { return try CallReport().show(json: json) }
     let set = try InstructionSet.all.first { $0.name == isa } ?? InstructionSet.chosen()
     let problems = try problems()
     let pool = threads > 1 ? octet_pool_create(threads) : nil
@@ -117,8 +128,8 @@ struct BenchCommand: ParsableCommand {
       let others = KernelKind.all.map(\.name).filter { kind in !Suite.all.contains { $0.name == kind } }
       throw ValidationError(
         """
-        there is nothing called \(what) to measure, but \(Suite.all.map(\.name).joined(separator: ", ")); and the kinds \
-        \(others.joined(separator: ", "))
+        there is nothing called \(what) to measure, but \(Suite.all.map(\.name).joined(separator: ", ")), call; and the \
+        kinds \(others.joined(separator: ", "))
         """)
     }
     let sizes = [("m", m), ("n", n), ("k", k)].compactMap { name, value in value.map { "\(name)=\($0)" } }

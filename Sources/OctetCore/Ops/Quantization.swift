@@ -1,5 +1,3 @@
-import CKernels
-
 extension Op {
   /// ONNX's QuantizeLinear: `clamp(roundHalfEven(x / scale) + zeroPoint, range)`, NaN to the zero point.
   /// Operand: x float32. Result: integers of the same shape.
@@ -19,23 +17,17 @@ extension Op {
 
     public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
       let x = inputs[0]!
+      if let bytes = ByteParameters(parameters) { return [try bytes.quantize(x)] }
       var result = try Tensor(zeros: x.shape, dtype: parameters.dtype)
-      try x.withUnsafeScalars(as: Float.self) { x in
-        guard let x = x.baseAddress else { return }
+      try x.withUnsafeScalars(as: Float.self) { elements in
         result.withUnsafeMutableBytes { out in
-          parameters.forEachRun(of: inputs[0]!.shape) { run, channel in
+          parameters.forEachRun(of: x.shape) { run, channel in
             let zero = parameters.zeroPoints[channel]
             let lower = Float(parameters.range.lowerBound - zero)
             let upper = Float(parameters.range.upperBound - zero)
-            if parameters.dtype.bitWidth == 8 {
-              InstructionSet.current.kernels.quantize(
-                x + run.lowerBound, run.count, parameters.scales[channel], Int32(zero), lower, upper,
-                out.baseAddress!.assumingMemoryBound(to: UInt8.self) + run.lowerBound)
-            } else {
-              for i in run {
-                let step = quantizedStep(x[i], scale: parameters.scales[channel], lower: lower, upper: upper)
-                storeInteger(step + zero, at: i, parameters.dtype, in: out)
-              }
+            for i in run {
+              let step = quantizedStep(elements[i], scale: parameters.scales[channel], lower: lower, upper: upper)
+              storeInteger(step + zero, at: i, parameters.dtype, in: out)
             }
           }
         }
@@ -61,6 +53,7 @@ extension Op {
 
     public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
       let q = inputs[0]!
+      if let bytes = ByteParameters(parameters) { return [try bytes.dequantize(q)] }
       var result = try Tensor(zeros: q.shape)
       try result.withUnsafeMutableScalars(as: Float.self) { out in
         q.withUnsafeBytes { bytes in
@@ -115,7 +108,7 @@ package func storeInteger(_ value: Int, at index: Int, _ dtype: DType, in bytes:
 /// - Throws: `OctetError` if `x` is not float32 or does not fit the parameters, `notANumber` if it holds a NaN.
 public func quantize(_ x: Tensor, _ parameters: QuantizationParameters) throws -> Tensor {
   if !x.isTraced, x.dtype == .float32 {
-    let nans = try x.withUnsafeScalars(as: Float.self) { $0.reduce(0) { $1.isNaN ? $0 + 1 : $0 } }
+    let nans = try x.nanCount
     guard nans == 0 else {
       throw OctetError(.notANumber, "quantize", expected: "numbers", found: "\(nans) NaN in \(x.type)")
     }

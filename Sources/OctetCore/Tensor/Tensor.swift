@@ -55,6 +55,12 @@ public struct Tensor: Sendable {
     self.init(storage: TensorStorage(byteCount: dtype.byteCount(of: count)), shape: shape, dtype: dtype)
   }
 
+  /// A tensor for whoever writes all of its elements. The shape is that of a tensor that exists.
+  package init(uninitialized shape: [Int], dtype: DType) {
+    let storage = TensorStorage(byteCount: dtype.byteCount(of: elementCount(of: shape)), zeroed: false)
+    self.init(storage: storage, shape: shape, dtype: dtype)
+  }
+
   /// A tensor of the given elements in row-major order.
   ///
   /// - Throws: `OctetError` (`shapeMismatch`) if the number of scalars is not the product of `shape`.
@@ -209,13 +215,27 @@ extension Tensor {
     // Let go of our own reference, so that a storage which only this tensor uses counts one reference.
     representation = .concrete(storage: .none, byteOffset: 0, shape: [0])
     if !storage.isWritable || !isKnownUniquelyReferenced(&storage) {
-      let copy = TensorStorage(byteCount: count)
+      let copy = TensorStorage(byteCount: count, zeroed: false)
       copy.base.copyMemory(from: storage.base + byteOffset, byteCount: count)
       storage = copy
       byteOffset = 0
     }
     representation = .concrete(storage: storage, byteOffset: byteOffset, shape: shape)
     return try body(UnsafeMutableRawBufferPointer(start: storage.base + byteOffset, count: count))
+  }
+
+  /// Where the elements of a concrete tensor lie, for as long as the tensor lives.
+  package var address: UnsafeMutableRawPointer {
+    guard case .concrete(let storage, let byteOffset, _) = representation else {
+      preconditionFailure("a traced tensor has no memory")
+    }
+    return storage.base + byteOffset
+  }
+
+  /// Whether the tensor has values, of this element type and shape.
+  package func holds(_ dtype: DType, _ shape: [Int]) -> Bool {
+    guard case .concrete(_, _, let own) = representation else { return false }
+    return self.dtype == dtype && own == shape
   }
 
   /// What tells one block of values from another: tensors with the same identity share all their memory.

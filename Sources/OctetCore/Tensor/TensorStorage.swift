@@ -7,14 +7,14 @@ package final class TensorStorage: @unchecked Sendable {
   /// What keeps `base` alive if this storage does not own it (a mapped file).
   private let owner: AnyObject?
 
-  /// Memory of its own, zeroed.
-  package init(byteCount: Int) {
+  /// Memory of its own: zeros, or anything if whoever asks writes all of it.
+  package init(byteCount: Int, zeroed: Bool = true) {
     self.byteCount = byteCount
     owner = nil
     // At least one line, so that an empty tensor has an address too.
     let bytes = max(byteCount, 1)
     base = .allocate(byteCount: bytes, alignment: Self.alignment)
-    base.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+    if zeroed { base.initializeMemory(as: UInt8.self, repeating: 0, count: bytes) }
   }
 
   /// Memory that belongs to `owner` and is only read.

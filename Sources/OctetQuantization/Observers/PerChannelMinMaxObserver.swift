@@ -31,9 +31,9 @@ public struct PerChannelMinMaxObserver: Observer {
 
   /// - Throws: also `shapeMismatch` if `x` lacks the axis or has another number of channels than before.
   public mutating func observe(_ x: Tensor) throws {
-    guard let channels = try Extremes.perChannel(of: x, axis: axis) else { return }
-    try include(channels.map(\.minimum), channels.map(\.maximum))
-    infinityCount += channels.reduce(0) { $0 + $1.infinities }
+    guard let extremes = try ChannelExtremes(of: x, axis: axis) else { return }
+    try include(extremes.minimum, extremes.maximum)
+    infinityCount += extremes.infinities
   }
 
   public func calculateQParams() throws -> QuantizationParameters {

@@ -1,0 +1,32 @@
+import Benchmark
+import CAllocationCount
+
+/// What is prepared once and measured again and again.
+struct Stage {
+  let run: () throws -> Void
+
+  init(_ run: @escaping () throws -> Void) { self.run = run }
+}
+
+extension BenchmarkMetric {
+  /// How often memory was asked for, and for how many bytes: the same on every machine with the same Swift.
+  static let allocations = BenchmarkMetric.custom("allocations", useScalingFactor: false)
+  static let allocatedBytes = BenchmarkMetric.custom("allocatedBytes", useScalingFactor: false)
+}
+
+/// Registers a benchmark.
+func stage(_ name: String, _ prepare: @escaping () throws -> Stage) {
+  Benchmark(
+    name,
+    closure: { (benchmark: Benchmark, stage: Stage) throws in
+      octet_begin_counting_allocations()
+      benchmark.startMeasurement()
+      try stage.run()
+      benchmark.stopMeasurement()
+      let allocated = octet_end_counting_allocations()
+      guard octet_can_count_allocations() else { return }
+      benchmark.measurement(.allocations, allocated.count)
+      benchmark.measurement(.allocatedBytes, allocated.bytes)
+    },
+    setup: prepare)
+}
