@@ -51,15 +51,15 @@ struct BenchTests {
     let report = try Octet.json("bench", "call", "--json")
     #expect(report["isa"] is String && report["cpu"] is String)
     let rows = try #require(report["rows"] as? [[String: Any]])
-    #expect(rows.map { $0["name"] as? String } == ["from C", "from Swift", "session"])
+    #expect(rows.map { $0["name"] as? String } == ["from C", "from Swift", "session", "fork and join, 2 threads"])
     for row in rows {
       let best = try #require(row["best_ns"] as? Double), median = try #require(row["median_ns"] as? Double)
       #expect(best > 0 && median >= best)
     }
     let table = try Octet.run("bench", "call")
     #expect(table.code == 0 && table.errors.isEmpty)
-    // The machine, the header, a rule, three rows.
-    #expect(table.output.split(separator: "\n").count == 6)
+    // The machine, the header, a rule, four rows.
+    #expect(table.output.split(separator: "\n").count == 7)
   }
 
   @Test(

@@ -16,7 +16,8 @@ struct BenchCommand: ParsableCommand {
       gbs (10⁹ bytes a second, read and written once each) and fraction (gmacs / peak_gmacs) are of the best.
 
       'octet bench call' times the smallest int8 product (1 × 1 × 1 to uint8) instead: called from C, called from Swift as
-      the engine does, and as a session of one layer, which quantizes before and dequantizes after. Nanoseconds a call.
+      the engine does, and as a session of one layer, which quantizes before and dequantizes after; and two threads that
+      get an item each with nothing to do. Nanoseconds a call.
       """)
 
   @Argument(

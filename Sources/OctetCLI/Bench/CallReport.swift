@@ -1,6 +1,8 @@
+import CKernelProblems
 import Octet
 
-/// What the smallest int8 product costs: from C, from Swift, and with all that a session does around it.
+/// What the smallest int8 product costs: from C, from Swift, and with all that a session does around it; and what it
+/// costs to divide a run among threads.
 struct CallReport: Encodable {
   struct Row: Encodable {
     let name: String
@@ -34,7 +36,13 @@ struct CallReport: Encodable {
     guard product.takeResult() else { throw Self.wrongProduct }
     // The first run was the one that could fail.
     let inSession = row("session") { for _ in 0..<Self.batch { _ = try? session.run([x]) } }
-    (cpu, isa, rows) = (Machine.cpuName, set.name, [fromC, fromSwift, inSession])
+    // An item for each thread, with nothing to do.
+    let pool = octet_pool_create(2)
+    defer { octet_pool_destroy(pool) }
+    let forkAndJoin = row("fork and join, 2 threads") {
+      for _ in 0..<Self.batch { octet_pool_run(pool, 2, { _, _, _ in }, nil) }
+    }
+    (cpu, isa, rows) = (Machine.cpuName, set.name, [fromC, fromSwift, inSession, forkAndJoin])
   }
 
   private static let wrongProduct = OctetError(.unsupported, "bench call", expected: "3 · 5 = 15", found: "another")
