@@ -1,4 +1,4 @@
-#include "octet_problems.h"
+#include "include/octet_problems.h"
 
 void octet_conv_call_repeat(const octet_conv_call *call, size_t times) {
     for (size_t i = 0; i < times; i++)

@@ -7,7 +7,7 @@ enum {
     block_links = 2 * octet_chain_most_quads,
     most_load = 128,
 };
-// Links for each four products, the room that int16 takes included: flat weights take 1.45.
+// Links for each quad, the room that int16 takes included: flat weights take 1.45.
 static const float most_links = 1.5F;
 
 // Four sums of 16 bits: what positive weights and what negative ones put on the first int16 lane and on the second.
@@ -44,7 +44,7 @@ octet_chain_layout octet_chain_layout_make(const octet_conv_plan *plan) {
         l.blocks = 1;
     }
     // Few channels do not make up for the panel, and few quads leave nothing to choose from.
-    l.possible = plan->family->chains && plan->group_outputs >= 8 && plan->group_inputs * l.taps >= 12 &&
+    l.possible = plan->family->chains && plan->group_outputs >= 8 && plan->group_inputs * l.taps >= 9 &&
                  (l.rows || plan->group_inputs >= 3);
     if (!l.possible) {
         l.end = l.offset;
@@ -52,7 +52,10 @@ octet_chain_layout octet_chain_layout_make(const octet_conv_plan *plan) {
     }
     l.entries = l.offset + 64;
     l.links = octet_round_up(l.entries + s->out_c * l.blocks * sizeof(octet_chain_entry), 64);
-    l.most_links = (size_t)((float)(s->out_c * plan->group_inputs * l.taps) / 4 * most_links);
+    // (Of kernel rows, rests that do not fill their quad count as one; where it is channels that do not, chains are
+    // slow.)
+    const float quads = l.rows ? (float)l.quads : (float)(plan->group_inputs * l.taps) / 4;
+    l.most_links = (size_t)((float)s->out_c * quads * most_links);
     l.end = octet_round_up(l.links + l.most_links * sizeof(octet_chain_link), 64);
     return l;
 }
@@ -61,6 +64,8 @@ octet_chain_layout octet_chain_layout_make(const octet_conv_plan *plan) {
 
 static int larger(int a, int b) { return a > b ? a : b; }
 static int smaller(int a, int b) { return a < b ? a : b; }
+
+_Static_assert(sizeof(octet_chain_pairs) == 2 * sizeof(octet_chain_link), "int16 takes the room of two links");
 
 // Everything that one channel has in one block.
 typedef struct {

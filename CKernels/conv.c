@@ -1,5 +1,6 @@
 // The loop nest of GEMM and convolution, the same for every instruction set and element type: a task copies the input
 // rows of its strip into scratch (or reads the tensor), then runs tiles over blocks of weights that stay in the cache.
+// GEMM of very few rows needs none of that.
 #include <math.h>
 #include <string.h>
 
@@ -354,9 +355,10 @@ void octet_conv_plan_run(const octet_conv_plan *plan, const void *input, uint8_t
 
 // MARK: - Few rows
 
-// A matrix of so few rows that all tiles have them is over before a plan is made.
-static bool is_few_rows(const octet_gemm_family *family, const octet_conv_shape *s, size_t batch,
-                        const octet_epilogue *epilogue) {
+// So few rows that every tile takes them all, and fewer than chains would: making a plan can take longer than the
+// product.
+static bool has_few_rows(const octet_gemm_family *family, const octet_conv_shape *s, size_t batch,
+                         const octet_epilogue *epilogue) {
     return octet_conv_is_pixelwise(s) && batch * s->in_h * s->in_w <= family->wide_mr && !epilogue->weight_zero;
 }
 
@@ -402,7 +404,7 @@ static void run_few_rows(const octet_gemm_family *family, const octet_conv_shape
 void octet_conv_run(const octet_gemm_family *family, const octet_conv_shape *shape, size_t batch, const void *input,
                     uint8_t input_zero, const void *packed, const octet_epilogue *epilogue, void *output, size_t tasks,
                     size_t first, size_t last, void *scratch) {
-    if (tasks == 1 && first < last && is_few_rows(family, shape, batch, epilogue)) {
+    if (tasks == 1 && first < last && has_few_rows(family, shape, batch, epilogue)) {
         run_few_rows(family, shape, batch * shape->in_h * shape->in_w, input, packed, epilogue, output, scratch);
         return;
     }

@@ -117,7 +117,7 @@ struct octet_chain_kernel {
     void (*to_quads)(uint8_t *to, size_t to_pitch, const uint8_t *from, size_t from_pitch, size_t count,
                      size_t channels, const uint8_t *end);
     // The same for windows of `rows` kernel rows, [count][from_pitch] in each, where quads are bytes of kernel rows.
-    // Reads whole vectors of pixels, and sixteen bytes more.
+    // Reads whole vectors of pixels, and sixteen bytes more. Paired layouts: writes their int16 as well.
     void (*rows_to_quads)(uint8_t *panel, const octet_chain_layout *, const uint8_t *from, size_t row_pitch,
                           size_t from_pitch, size_t rows, size_t count);
     // Runs of every stride-th pixel, into as many rows of a panel as there are offsets: what each adds to `from`. Reads

@@ -41,7 +41,7 @@ octet_conv_plan octet_conv_plan_make(const octet_gemm_family *, const octet_conv
 // The same, but images stay what they are.
 octet_conv_plan octet_conv_plan_make_unfolded(const octet_gemm_family *, const octet_conv_shape *, size_t batch);
 
-// Bytes of a packed panel, and of what stands in front of its weights.
+// Bytes in front of a panel's weights, and of a panel that has so many steps in all its runs together.
 static inline size_t octet_conv_header_size(const octet_gemm_family *family) {
     return family->shifts[0] ? family->nr * sizeof(int32_t) : 0;
 }

@@ -1,5 +1,5 @@
 import Benchmark
-import CAllocationCount
+import CAllocationTally
 
 /// What is prepared once and measured again and again.
 struct Stage {

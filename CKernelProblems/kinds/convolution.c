@@ -238,6 +238,21 @@ static const char *const conv_cases[] = {
     "in_h=28 in_w=28 in_c=1 out_c=32",
     "in_h=7 in_w=7 in_c=512 out_c=40 threads=2",
     "in_h=1 in_w=300 in_c=20 out_c=33 kernel_h=1 kernel_w=9 pad_top=0 pad_left=4 stride_w=2 output=float32",
+    // First layers: quads of kernel rows, with rests of rows that share one; 126 of them, and one too many.
+    "in_h=14 in_w=21 in_c=3 out_c=24 kernel_h=5 kernel_w=5 pad_top=2 pad_left=2",
+    "in_h=14 in_w=21 in_c=1 out_c=24 kernel_h=5 kernel_w=5 weights=hollow",
+    "in_h=14 in_w=22 in_c=1 out_c=24 kernel_h=5 kernel_w=5 weights=uniform",
+    "in_h=14 in_w=21 in_c=2 out_c=17 residual=yes",
+    "in_h=12 in_w=8 in_c=3 out_c=16 kernel_h=4 kernel_w=5 pad_top=0 pad_left=0",
+    "in_h=12 in_w=20 in_c=2 out_c=16 kernel_h=3 kernel_w=2 pad_top=0 pad_left=0",
+    "in_h=40 in_w=20 in_c=1 out_c=16 kernel_h=16 kernel_w=1 pad_top=0 pad_left=0",
+    "in_h=12 in_w=40 in_c=3 out_c=16 kernel_h=7 kernel_w=24 pad_top=0 pad_left=0",
+    "in_h=12 in_w=40 in_c=3 out_c=16 kernel_h=8 kernel_w=21 pad_top=0 pad_left=0",
+    "in_h=24 in_w=9 in_c=3 out_c=16 dilation_h=2 stride_w=2",
+    // Few rows, from several images and columns.
+    "batch=3 in_h=1 in_w=1 in_c=19 out_c=66 kernel_h=1 kernel_w=1 pad_top=0 pad_left=0 residual=yes",
+    "in_h=1 in_w=2 in_c=3 out_c=130 kernel_h=1 kernel_w=1 pad_top=0 pad_left=0 output=int32",
+    "batch=3 in_h=1 in_w=2 in_c=257 out_c=40 kernel_h=1 kernel_w=1 pad_top=0 pad_left=0",
     // Windows that lie beside the image.
     "in_h=4 in_w=5 in_c=8 out_c=17 kernel_h=1 kernel_w=1 pad_top=3 pad_left=2 input_zero=9",
     "in_h=2 in_w=2 in_c=5 out_c=9 kernel_h=2 kernel_w=3 dilation_h=5 dilation_w=4 pad_top=6 pad_left=9 extra_h=7",

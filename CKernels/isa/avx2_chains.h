@@ -247,6 +247,7 @@ static void chain_to_pixels(const octet_tile *t, const uint8_t *bytes) {
         size_t channel = 0;
         for (; channel + 16 <= t->channels; channel += 16) {
             const uint8_t *from = bytes + channel * octet_chain_pixels + first;
+            // (Whole vectors: no pixel is asked whether it exists.)
             if (rows == 4 * LANES) {
                 chain_store_pixels(to + channel, t->output_stride, from, 4 * LANES, 16, 16);
             } else {
@@ -450,7 +451,8 @@ OCTET_INLINE void chain_quads_of_rows(chain_place to, const chain_window w, cons
         const __m256i bytes = _mm256_and_si256(made[w.full % 4], kept);
         if (sharing == 0) {
             place = to;
-            to.quad += to.pitch, to.pairs += 2 * to.pitch;
+            to.quad += to.pitch;
+            if (paired) to.pairs += 2 * to.pitch;
             shared = bytes;
         } else {
             shared = _mm256_or_si256(shared, _mm256_slli_epi32(bytes, (int)(8 * w.rest * sharing)));
@@ -465,7 +467,8 @@ OCTET_INLINE void chain_quads_of_rows(chain_place to, const chain_window w, cons
 OCTET_INLINE void chain_rows_to_panel(uint8_t *panel, const octet_chain_layout *l, const chain_window w,
                                       const uint8_t *from, size_t row_pitch, size_t from_pitch, size_t count,
                                       const bool paired) {
-    enum { eight_pitch = 4 * LANES, most = octet_chain_most_quads + 2 * octet_chain_most_paired };
+    enum { eight_pitch = 4 * LANES, most = octet_chain_most_quads };
+    _Static_assert(3 * octet_chain_most_paired <= most, "paired panels have three rows for each quad");
     if (count < LANES) {
         uint8_t eight[most * eight_pitch];
         const chain_place to = {eight, eight + l->quads * eight_pitch, eight_pitch};

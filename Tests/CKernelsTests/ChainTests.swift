@@ -5,7 +5,7 @@ import Testing
 /// every way there is, and meet the activations that come closest to the bound.
 @Suite struct ChainTests {
   enum Weights: CaseIterable {
-    case bell, oneGiant, sparseExtremes, pairsAtTheBound, zeroChannels, extremes
+    case bell, oneGiant, sparseExtremes, pairsAtTheBound, zeroChannels, halfFlat, extremes
 
     func values(channels: Int, depth: Int, _ random: inout SeededGenerator) -> [Int8] {
       (0..<channels).flatMap { channel in channelValues(channel, depth, &random) }
@@ -29,6 +29,9 @@ import Testing
         let step: Int8 = [64, 32, 16, -64, -32, -16][channel % 6]
         return (0..<depth).map { _ in Int.random(in: 0..<3, using: &random) > 0 ? 0 : step }
       case .zeroChannels: return (0..<depth).map { _ in channel % 3 == 1 ? small() : 0 }
+      // Quads that break the bound beside channels that leave room enough.
+      case .halfFlat:
+        return (0..<depth).map { _ in channel % 2 == 0 ? small() : Int8.random(in: -127...127, using: &random) }
       case .extremes: return (0..<depth).map { _ in extreme() }
       }
     }
@@ -131,9 +134,12 @@ import Testing
     let shapes: [octet_conv_shape] = [
       .gemm(64, 32, 256), .gemm(31, 17, 61), .convolution(14, 14, 16, 32, pad: (1, 1)),
       .convolution(17, 17, 33, 50, stride: (2, 2)), .convolution(9, 10, 66, 40, dilation: (2, 1), groups: 2),
+      // Kernel rows of 9, 5 and 6 bytes.
+      .convolution(19, 17, 3, 32, stride: (2, 2)), .convolution(14, 20, 1, 24, kernel: (5, 5)),
+      .convolution(14, 18, 2, 24),
     ]
     for (seed, shape) in shapes.enumerated() {
-      for weights in [Weights.bell, .oneGiant, .sparseExtremes, .pairsAtTheBound, .zeroChannels] {
+      for weights in Weights.allCases where weights != .extremes {
         let convolution = Self.convolution(shape, weights, seed: seed)
         let found = convolution.run(set, OCTET_OUTPUT_INT32, as: Int32.self, spoilingPanels: true)
         #expect(found == convolution.sums(), "\(weights) \(shape)")

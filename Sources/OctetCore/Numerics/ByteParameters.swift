@@ -44,12 +44,18 @@ struct ByteParameters {
       q.withUnsafeBytes { bytes in
         let unsigned = bytes.baseAddress!.assumingMemoryBound(to: UInt8.self)
         let signed = bytes.baseAddress!.assumingMemoryBound(to: Int8.self)
-        var view = parameters.axis.map { channelView(of: q.shape, axis: $0) } ?? octet_channels()
-        switch (parameters.isPerTensor, parameters.dtype == .uint8) {
-        case (true, true): kernels.dequantize_u8(unsigned, elements.count, scales[0], zeroPoints[0], to)
-        case (true, false): kernels.dequantize_s8(signed, elements.count, scales[0], zeroPoints[0], to)
-        case (false, true): kernels.dequantize_channels_u8(&view, unsigned, scales, zeroPoints, to)
-        case (false, false): kernels.dequantize_channels_s8(&view, signed, scales, zeroPoints, to)
+        let isUnsigned = parameters.dtype == .uint8
+        if let axis = parameters.axis {
+          var view = channelView(of: q.shape, axis: axis)
+          if isUnsigned {
+            kernels.dequantize_channels_u8(&view, unsigned, scales, zeroPoints, to)
+          } else {
+            kernels.dequantize_channels_s8(&view, signed, scales, zeroPoints, to)
+          }
+        } else if isUnsigned {
+          kernels.dequantize_u8(unsigned, elements.count, scales[0], zeroPoints[0], to)
+        } else {
+          kernels.dequantize_s8(signed, elements.count, scales[0], zeroPoints[0], to)
         }
       }
     }

@@ -70,7 +70,7 @@ public struct Tensor: Sendable {
       throw OctetError(
         .shapeMismatch, "Tensor", expected: "\(count) scalars for shape \(shape)", found: "\(scalars.count)")
     }
-    try self.init(zeros: shape, dtype: T.dtype)
+    self.init(uninitialized: shape, dtype: T.dtype)
     withUnsafeMutableBytes { bytes in scalars.withUnsafeBytes { bytes.copyMemory(from: $0) } }
   }
 
