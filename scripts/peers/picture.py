@@ -45,7 +45,9 @@ def picture(title, results, titles):
     if with_peak:
         parts.append(f'<line class="peak" x1="{legend + 4}" y1="28" x2="{legend + 4}" y2="42"/>')
         parts.append(f'<text x="{legend + 12}" y="39">peak</text>')
-    size = f'width="{LEFT + WIDTH + 60}" height="{y + 4}"'
+    # Letters are about so wide; the title's are bold.
+    width = max(LEFT + WIDTH + 60, legend + 50, 16 + 7.5 * len(title))
+    size = f'width="{width:.0f}" height="{y + 4}"'
     head = f'<text x="8" y="16" font-weight="bold">{escape(title)}</text>'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n<style>{STYLE}</style>\n{head}\n' + "\n".join(parts) + "\n</svg>\n"
 
