@@ -9,15 +9,16 @@ let package = Package(
   platforms: [.macOS(.v15)],
   dependencies: [
     .package(path: ".."),
-    // Without traits: they count allocations by another package, or by a system library. CAllocationTally does it here.
+    // Without traits: they count allocations by another package, or by a system library. CAllocationCount does it here.
     .package(url: "https://github.com/ordo-one/benchmark", from: "1.38.0", traits: []),
   ],
   targets: [
-    .target(name: "CAllocationTally", path: "CAllocationTally"),
+    // (A link to what the tests count with.)
+    .target(name: "CAllocationCount", path: "CAllocationCount", publicHeadersPath: "."),
     .executableTarget(
       name: "OctetBenchmarks",
       dependencies: [
-        "CAllocationTally", .product(name: "Octet", package: octet), .product(name: "Benchmark", package: "benchmark"),
+        "CAllocationCount", .product(name: "Octet", package: octet), .product(name: "Benchmark", package: "benchmark"),
       ],
       path: "OctetBenchmarks",
       plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]),

@@ -1,6 +1,6 @@
 // The loop nest of GEMM and convolution, the same for every instruction set and element type: a task copies the input
 // rows of its strip into scratch (or reads the tensor), then runs tiles over blocks of weights that stay in the cache.
-// GEMM of very few rows needs none of that.
+// GEMM of very few rows needs none of that (conv_few_rows.c).
 #include <math.h>
 #include <string.h>
 
@@ -353,59 +353,11 @@ void octet_conv_plan_run(const octet_conv_plan *plan, const void *input, uint8_t
     }
 }
 
-// MARK: - Few rows
-
-// So few rows that every tile takes them all, and fewer than chains would: making a plan can take longer than the
-// product.
-static bool has_few_rows(const octet_gemm_family *family, const octet_conv_shape *s, size_t batch,
-                         const octet_epilogue *epilogue) {
-    return octet_conv_is_pixelwise(s) && batch * s->in_h * s->in_w <= family->wide_mr && !epilogue->weight_zero;
-}
-
-static void run_few_rows(const octet_gemm_family *family, const octet_conv_shape *s, size_t rows, const char *input,
-                         const char *packed, const octet_epilogue *epilogue, char *output, char *scratch) {
-    static const size_t no_offset = 0;
-    const size_t steps = octet_divide_up(s->in_c, family->kr), row_size = s->in_c * family->source_size;
-    const char *from = input, *row[most_tile_rows];
-    size_t pitch = row_size;
-    if (family->stored_size != family->source_size || s->in_c < family->kr) {
-        family->store(scratch, input, rows * s->in_c);
-        from = scratch, pitch = s->in_c * family->stored_size;
-    }
-    for (size_t i = 0; i < rows; i++) row[i] = from + i * pitch;
-    // The end of its last step reads beyond it.
-    if (from == input && steps * family->kr != s->in_c) {
-        memcpy(scratch, row[rows - 1], row_size);
-        row[rows - 1] = scratch;
-    }
-    octet_tile tile = {
-        .rows = rows,
-        .row = row,
-        .tap_offsets = &no_offset,
-        .taps = 1,
-        .steps = steps,
-        .panel_stride = octet_conv_panel_size(family, steps),
-        .epilogue = epilogue,
-        .output_stride = s->out_c,
-    };
-    const size_t panels = octet_divide_up(s->out_c, family->nr), width = family->wide_panels;
-    const size_t output_size = epilogue->output == OCTET_OUTPUT_UINT8 && family->source_size == 1 ? 1 : 4;
-    for (size_t panel = 0; panel < panels; panel += width) {
-        tile.channel = panel * family->nr;
-        tile.panels = octet_smaller(width, panels - panel);
-        tile.weights = packed + panel * tile.panel_stride;
-        tile.channels = octet_smaller(tile.panels * family->nr, s->out_c - tile.channel);
-        tile.output = output + tile.channel * output_size;
-        if (epilogue->residual) tile.residual = (const char *)epilogue->residual + tile.channel * family->source_size;
-        family->tile(&tile);
-    }
-}
-
 void octet_conv_run(const octet_gemm_family *family, const octet_conv_shape *shape, size_t batch, const void *input,
                     uint8_t input_zero, const void *packed, const octet_epilogue *epilogue, void *output, size_t tasks,
                     size_t first, size_t last, void *scratch) {
-    if (tasks == 1 && first < last && has_few_rows(family, shape, batch, epilogue)) {
-        run_few_rows(family, shape, batch * shape->in_h * shape->in_w, input, packed, epilogue, output, scratch);
+    if (tasks == 1 && first < last && octet_conv_has_few_rows(family, shape, batch, epilogue)) {
+        octet_conv_run_few_rows(family, shape, batch, input, packed, epilogue, output, scratch);
         return;
     }
     const octet_conv_plan plan = octet_conv_plan_make(family, shape, batch);

@@ -72,6 +72,12 @@ size_t octet_conv_plan_tasks(const octet_conv_plan *, size_t threads);
 void octet_conv_plan_run(const octet_conv_plan *, const void *input, uint8_t input_zero, const void *packed,
                          const octet_epilogue *, void *output, size_t tasks, size_t first, size_t last, void *scratch);
 
+// So few rows that every tile takes them all, and fewer than chains would: making a plan can take longer than the
+// product. All of it is one task.
+bool octet_conv_has_few_rows(const octet_gemm_family *, const octet_conv_shape *, size_t batch, const octet_epilogue *);
+void octet_conv_run_few_rows(const octet_gemm_family *, const octet_conv_shape *, size_t batch, const char *input,
+                             const char *packed, const octet_epilogue *, char *output, char *scratch);
+
 // How tasks divide the work: strips of each image, times blocks of panels. Both follow from the number of tasks alone.
 typedef struct {
     size_t strips, blocks;

@@ -1,5 +1,5 @@
 import Benchmark
-import CAllocationTally
+import CAllocationCount
 
 /// What is prepared once and measured again and again.
 struct Stage {
@@ -9,7 +9,8 @@ struct Stage {
 }
 
 extension BenchmarkMetric {
-  /// How often memory was asked for, and for how many bytes: the same on every machine with the same Swift.
+  /// How often the measuring thread asked for memory, and for how many bytes: the same on every machine with the same
+  /// Swift.
   static let allocations = BenchmarkMetric.custom("allocations", useScalingFactor: false)
   static let allocatedBytes = BenchmarkMetric.custom("allocatedBytes", useScalingFactor: false)
 }
@@ -19,13 +20,13 @@ func stage(_ name: String, _ prepare: @escaping () throws -> Stage) {
   Benchmark(
     name,
     closure: { (benchmark: Benchmark, stage: Stage) throws in
-      octet_begin_counting_allocations()
+      octet_count_allocations(1)
       benchmark.startMeasurement()
       try stage.run()
       benchmark.stopMeasurement()
-      let allocated = octet_end_counting_allocations()
+      let allocated = octet_counted_allocations()
       guard octet_can_count_allocations() else { return }
-      benchmark.measurement(.allocations, allocated.count)
+      benchmark.measurement(.allocations, allocated.large)
       benchmark.measurement(.allocatedBytes, allocated.bytes)
     },
     setup: prepare)

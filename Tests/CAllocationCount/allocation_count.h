@@ -1,4 +1,4 @@
-// Counts what one thread allocates: wraps glibc's malloc for the whole test process. Elsewhere it counts nothing.
+// Counts what one thread allocates: wraps glibc's malloc for the whole process. Elsewhere it counts nothing.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,7 +3,8 @@
     worker.py ENGINE [ISA]
 
 A `prepare` sets a row up in every form that the engine has for it, keeps the fastest and writes its result (of an engine that
-is there for being exact: the fastest that is right); a `measure` times that. An answer comes only when the engine's threads have stopped spinning, so that the next engine has the machine alone.
+is there for being exact: the fastest that is right); a `measure` times that. An answer comes only when the engine's threads
+have stopped spinning, so that the next engine has the machine alone.
 """
 
 import importlib
