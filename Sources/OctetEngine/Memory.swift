@@ -12,7 +12,18 @@ struct Shapes {
 
   func count(_ slot: Int) -> Int { elementCount(of: shape(slot)) }
 
-  func byteCount(_ slot: Int) -> Int { slots[slot].dtype.byteCount(of: count(slot)) }
+  func byteCount(_ slot: Int) -> Int {
+    quantizedRows(slot).map { QuantizedRows.byteCount($0.rows, $0.columns, $0.activations) }
+      ?? slots[slot].dtype.byteCount(of: count(slot))
+  }
+
+  /// The rows of a slot whose parameters follow them.
+  func quantizedRows(_ slot: Int) -> QuantizedRows? {
+    slots[slot].dynamic.map {
+      let shape = shape(slot)
+      return QuantizedRows(rows: elementCount(of: Array(shape.dropLast())), columns: shape.last ?? 1, $0)
+    }
+  }
 }
 
 /// Where everything is in one run of a plan.
