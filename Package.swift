@@ -73,6 +73,8 @@ let package = Package(
         "OctetEngine",
         "OctetFormats",
       ]),
+    .target(name: "Networks", dependencies: ["Octet"], path: "Examples/Networks"),
+    .testTarget(name: "NetworksTests", dependencies: ["Networks", "Octet", "TestSupport"]),
     .testTarget(
       name: "PromiseTests",
       dependencies: [

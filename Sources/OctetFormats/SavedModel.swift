@@ -15,8 +15,10 @@ extension Graph {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     encoder.nonConformingFloatEncodingStrategy = .octet
-    let json = String(decoding: try encoder.encode(GraphRecord(self)), as: UTF8.self)
-    try SafetensorsFile.write(parameters.mapValues(\.value), metadata: [graphKey: json], to: path)
+    var tensors = parameters.mapValues(\.value)
+    let record = try GraphRecord(self, storingIn: &tensors)
+    let json = String(decoding: try encoder.encode(record), as: UTF8.self)
+    try SafetensorsFile.write(tensors, metadata: [graphKey: json], to: path)
   }
 
   /// Reads a graph that ``save(to:)`` has written.
@@ -76,6 +78,8 @@ private struct GraphRecord: Codable {
     let inputs: [String?]
     let outputs: [String]
     let modules: [String]
+    /// What `op`, which has the first scale alone, does not say of parameters by channel.
+    let channels: ChannelsRecord?
   }
 
   let version: Int
@@ -83,27 +87,38 @@ private struct GraphRecord: Codable {
   let nodes: [Node]
   let outputs: [Output]
 
-  init(_ graph: Graph) {
+  /// - Parameter tensors: those of the file, to which scales and zero points by channel are added.
+  init(_ graph: Graph, storingIn tensors: inout [String: Tensor]) throws {
     version = formatVersion
     inputs = graph.inputs.map {
       Input(name: $0.name, dtype: $0.type.dtype, shape: $0.type.shape.map(DimensionRecord.init))
     }
-    nodes = graph.nodes.map {
-      Node(name: $0.name, op: OpRecord(op: $0.op), inputs: $0.inputs, outputs: $0.outputs, modules: $0.modules)
+    nodes = try graph.nodes.map { node in
+      var op = node.op
+      let channels = try ChannelsRecord(takenFrom: &op, of: node.name, storingIn: &tensors)
+      return Node(
+        name: node.name, op: OpRecord(op: op), inputs: node.inputs, outputs: node.outputs, modules: node.modules,
+        channels: channels)
     }
     outputs = graph.outputs.map { Output(name: $0.name, value: $0.value) }
   }
 
   func graph(_ tensors: [String: Tensor]) throws -> Graph {
-    try Graph(
+    let stored = Set(nodes.flatMap { [$0.channels?.scales, $0.channels?.zeroPoints].compactMap { $0 } })
+    return try Graph(
       inputs: inputs.map {
         Graph.Input(name: $0.name, type: TensorType($0.dtype, $0.shape.map(\.dimension)))
       },
-      nodes: nodes.map {
-        OctetGraph.Node(name: $0.name, op: $0.op.op, inputs: $0.inputs, outputs: $0.outputs, modules: $0.modules)
+      nodes: nodes.map { node in
+        OctetGraph.Node(
+          name: node.name,
+          op: try node.channels.map { channels in try naming(node.name) { try channels.op(node.op.op, tensors) } }
+            ?? node.op.op,
+          inputs: node.inputs, outputs: node.outputs, modules: node.modules)
       },
       outputs: outputs.map { Graph.Output(name: $0.name, value: $0.value) },
-      parameters: tensors.mapValues { Parameter($0, isTrainable: $0.dtype == .float32) })
+      parameters: tensors.filter { !stored.contains($0.key) }
+        .mapValues { Parameter($0, isTrainable: $0.dtype == .float32) })
   }
 }
 

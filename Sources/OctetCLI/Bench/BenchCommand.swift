@@ -18,11 +18,14 @@ struct BenchCommand: ParsableCommand {
       'octet bench call' times the smallest int8 product (1 × 1 × 1 to uint8) instead: called from C, called from Swift as
       the engine does, and as a session of one layer, which quantizes before and dequantizes after; and two threads that
       get an item each with nothing to do. Nanoseconds a call.
+
+      'octet bench networks [<name> ...]' times layers of networks as sessions, in float and with dynamic quantization.
+      Milliseconds.
       """)
 
   @Argument(
     help: ArgumentHelp(
-      "\(Suite.all.map(\.name).joined(separator: ", ")), call, or any kind of kernel (softmax, add …).",
+      "\(Suite.all.map(\.name).joined(separator: ", ")), call, networks, or any kind of kernel (softmax, add …).",
       valueName: "what"))
   var what: String
 
@@ -79,6 +82,15 @@ struct BenchCommand: ParsableCommand {
       }
       return
     }
+    if what == "networks" {
+      guard [m, n, k] == [nil, nil, nil], weights == nil, isa == nil, !suite else {
+        throw ValidationError("networks takes names and --threads; OCTET_ISA chooses the instruction set")
+      }
+      let names = NetworksReport.names
+      if let stranger = parameters.first(where: { name in !names.contains { $0.hasPrefix(name) } }) {
+        throw ValidationError("there is no network \(stranger), but \(names.joined(separator: "; "))")
+      }
+    }
     guard (1...1024).contains(threads) else {
       throw ValidationError("--threads takes a number from 1 to 1024, not \(threads)")
     }
@@ -86,11 +98,12 @@ struct BenchCommand: ParsableCommand {
       let names = InstructionSet.all.filter(\.isSupported).map(\.name).joined(separator: ", ")
       throw ValidationError("--isa takes what this CPU has (\(names)), not \(isa)")
     }
-    _ = try problems()
+    if what != "networks" { _ = try problems() }
   }
 
   func run() throws {
     if what == "call" { return try CallReport().show(json: json) }
+    if what == "networks" { return try NetworksReport(parameters, threads: threads).show(json: json) }
     let set = try InstructionSet.all.first { $0.name == isa } ?? InstructionSet.chosen()
     let problems = try problems()
     let pool = threads > 1 ? octet_pool_create(threads) : nil
@@ -129,7 +142,7 @@ struct BenchCommand: ParsableCommand {
       let others = KernelKind.all.map(\.name).filter { kind in !Suite.all.contains { $0.name == kind } }
       throw ValidationError(
         """
-        there is nothing called \(what) to measure, but \(Suite.all.map(\.name).joined(separator: ", ")), call; and the \
+        there is nothing called \(what) to measure, but \(Suite.all.map(\.name).joined(separator: ", ")), call, networks; and the \
         kinds \(others.joined(separator: ", "))
         """)
     }

@@ -1,0 +1,59 @@
+import Octet
+
+/// Whole layers of networks in float and with dynamic quantization, by sessions.
+struct NetworksReport: Encodable {
+  struct Row: Encodable {
+    let name: String
+    let form: String
+    let threads: Int
+    let best_ms: Double
+    let median_ms: Double
+  }
+
+  let cpu: String
+  let isa: String
+  let rows: [Row]
+
+  /// - Parameter names: what the names of networks begin with; none: all of them.
+  init(_ names: [String], threads: Int) throws {
+    var rows: [Row] = []
+    for (name, module, shape) in Self.networks where names.isEmpty || names.contains(where: name.hasPrefix) {
+      try module.initialize(seed: 1)
+      let float = try module.trace(TensorType(.float32, shape.map(Dimension.fixed))).fused()
+      let x = try Self.input(shape)
+      for (form, graph) in [("float32", float), ("dynamic", try float.quantizeDynamic().graph)] {
+        let session = Session(try Plan(graph), threads: threads)
+        _ = try session.run([x])
+        // The first run was the one that could fail.
+        let times = measure { _ = try? session.run([x]) }
+        rows.append(
+          Row(name: name, form: form, threads: threads, best_ms: times.best * 1e3, median_ms: times.median * 1e3))
+      }
+    }
+    (cpu, isa, self.rows) = (Machine.cpuName, try InstructionSet.chosen().name, rows)
+  }
+
+  /// [steps, batch, features]
+  static var names: [String] { networks.map(\.name) }
+
+  private static var networks: [(name: String, module: Module, shape: [Int])] {
+    [
+      ("lstm 256→512, 2 layers, 50 steps", LSTM(256, 512, numLayers: 2), [50, 1, 256]),
+      ("gru 256→512, 2 layers, 50 steps", GRU(256, 512, numLayers: 2), [50, 1, 256]),
+    ]
+  }
+
+  private static func input(_ shape: [Int]) throws -> Tensor {
+    var generator = SplitMix64(seed: 7)
+    return try Tensor(
+      (0..<shape.reduce(1, *)).map { _ in Float(generator.next() >> 40) * 0x1p-23 - 1 }, shape: shape)
+  }
+
+  func show(json: Bool) throws {
+    if json { return try printJSON(self) }
+    print("\(cpu), \(isa), \(rows.first?.threads == 1 ? "one thread" : "\(rows.first?.threads ?? 0) threads")\n")
+    var table = Table(["network", "form", "best_ms", "median_ms"], trailing: [2, 3])
+    for row in rows { table.append(row.name, row.form, row.best_ms.formatted(3), row.median_ms.formatted(3)) }
+    print(table)
+  }
+}
