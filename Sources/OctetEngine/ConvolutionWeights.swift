@@ -16,7 +16,7 @@ struct ConvolutionWeights: Sendable {
   /// Weights in integers, symmetric.
   ///
   /// - Parameters:
-  ///   - weight: int8 [o, i / groups, kh, kw]
+  ///   - weight: int8 [o, i / groups, kh, kw], or [o, i / groups, k]
   ///   - scales: one, or one for each output channel
   ///   - bias: float32 [o]
   /// - Throws: `OctetError` (`notANumber`) if the bias is not finite.
@@ -40,7 +40,8 @@ struct ConvolutionWeights: Sendable {
     let groups = attributes.groups
     var shape = octet_conv_shape()
     (shape.in_c, shape.out_c, shape.groups) = (groupInputs * groups, outputs, groups)
-    (shape.kernel_h, shape.kernel_w) = (weight.shape[2], weight.shape[3])
+    let kernel = imageShape(weight.shape)
+    (shape.kernel_h, shape.kernel_w) = (kernel[2], kernel[3])
     (shape.stride_h, shape.stride_w) = (attributes.stride.height, attributes.stride.width)
     (shape.dilation_h, shape.dilation_w) = (attributes.dilation.height, attributes.dilation.width)
     (shape.pad_top, shape.pad_left) = (attributes.padding.top, attributes.padding.left)

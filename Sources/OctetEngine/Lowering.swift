@@ -95,7 +95,7 @@ struct Lowering {
     }
     let shape = graph.types[old.value]!.shape
     // One channel, or one pixel, lies the same either way.
-    let isTrivial = channels == 1 || shape.count == 4 && shape[2] == 1 && shape[3] == 1
+    let isTrivial = channels == 1 || shape.count > 2 && shape[2...].allSatisfy { $0 == 1 }
     let new = newSlot(old.value, old.dtype, layout, old.quantization, sharing: isTrivial ? old.root : nil)
     converted[key] = new
     if isTrivial { return new }
@@ -190,7 +190,9 @@ struct Lowering {
     case .transpose(let transpose): try lowerTranspose(node, transpose)
     case .dynamicQuantize(let payload): try lowerDynamicQuantize(node, payload)
     case .recurrent(let payload): try lowerRecurrent(node, payload)
-    case .matmul, .batchNormalization, .softmax, .pad: try lowerReference(node)
+    case .matmul, .batchNormalization, .softmax, .pad, .convTranspose, .normalize, .unary, .prelu, .compare, .where,
+      .cast, .resize, .split, .slice, .gather, .squeeze, .unsqueeze, .expand, .argmax, .topK:
+      try lowerReference(node)
     }
   }
 }

@@ -80,10 +80,14 @@ extension Lowering {
     guard try operands.allSatisfy({ try constant($0) == nil && graph.types[$0]!.dtype == .float32 }) else {
       return try lowerReference(node)
     }
-    let isImage = fixedLayout == nil && operands.allSatisfy { rank($0) == 4 }
+    // A signal [n, c, l] lies as n · l · c only where a convolution has put it so.
+    let isSignal = operands.allSatisfy { rank($0) == 3 } && operands.contains { self.layout(of: $0) == .nhwc }
+    let isImage = fixedLayout == nil && (operands.allSatisfy { rank($0) == 4 } || isSignal)
     let layout: Layout? = fixedLayout ?? (isImage ? .nhwc : operands.count > 1 ? .rowMajor : nil)
     // A mean that drops its axes leaves [n, c] in the order of its shape.
-    func resultLayout(_ input: Int) -> Layout { isImage && rank(value) != 4 ? .rowMajor : slots[input].layout }
+    func resultLayout(_ input: Int) -> Layout {
+      isImage && rank(value) != rank(operands[0]) ? .rowMajor : slots[input].layout
+    }
 
     let integers = operands.compactMap { integerSlot($0) }
     if integers.count == operands.count, let result = quantizedResult(of: node) {
@@ -104,6 +108,14 @@ extension Lowering {
     }
   }
 
+  /// How a value lies in memory, if it does.
+  func layout(of value: String) -> Layout? {
+    switch views[value]! {
+    case .float(let slot), .quantized(let slot), .dequantized(let slot), .dynamic(let slot): slots[slot].layout
+    case .constant, .dequantizedConstant: nil
+    }
+  }
+
   mutating func requantized(_ slot: Int, _ quantization: ActivationQuantization, _ name: String) -> Int {
     let new = newSlot(slots[slot].value, .uint8, slots[slot].layout, quantization)
     steps.append(ScaleStep(name: name, inputs: [slot], output: new, kind: .requantize))
@@ -117,7 +129,7 @@ extension Lowering {
     else {
       return try lowerReference(node)
     }
-    let layout = preferredLayout(value)
+    let layout = rank(value) == 3 ? self.layout(of: a) ?? .rowMajor : preferredLayout(value)
     if let first = integerSlot(a), let second = integerSlot(b), let result = quantizedResult(of: node) {
       let operands = [inLayout(first, layout, node.name), inLayout(second, layout, node.name)]
       let to = newSlot(value, .uint8, layout, result.quantization)
@@ -142,10 +154,11 @@ extension Lowering {
       let old = lowering.slots[slot]
       var source = slot
       var layout = Layout.rowMajor
-      if old.layout == .nhwc, let c = shape[1].size, let h = shape[2].size, let w = shape[3].size, result.count == 2,
+      if old.layout == .nhwc, let sizes = TensorType(.float32, Array(shape[1...])).fixedShape, result.count == 2,
         result[0] == shape[0]
       {
-        layout = c == 1 || h * w == 1 ? .rowMajor : .flattened(channels: c, pixels: h * w)
+        let (c, pixels) = (sizes[0], elementCount(of: Array(sizes[1...])))
+        layout = c == 1 || pixels == 1 ? .rowMajor : .flattened(channels: c, pixels: pixels)
       } else {
         source = lowering.inLayout(slot, .rowMajor, node.name)
       }

@@ -4,7 +4,7 @@ import OctetCore
 enum Layout: Hashable {
   /// In the order of the value's shape.
   case rowMajor
-  /// A value [n, c, h, w] as n · h · w · c.
+  /// A value [n, c, h, w] as n · h · w · c, a value [n, c, l] as n · l · c.
   case nhwc
   /// A value [n, c·h·w] whose rows lie as h · w · c.
   case flattened(channels: Int, pixels: Int)

@@ -1,8 +1,8 @@
 public import OctetCore
 
 extension Graph {
-  /// This graph with every Conv+BN, Linear+BN, Conv+ReLU, Linear+ReLU (ReLU6 and clips likewise) and Conv+Add[+ReLU]
-  /// chain as one node each.
+  /// This graph with every Conv+BN, ConvTranspose+BN, Linear+BN, each of them + ReLU (ReLU6 and clips likewise) and
+  /// Conv+Add[+ReLU] chain as one node each.
   ///
   /// A fused node keeps the name of its convolution or linear layer and lists all modules it comes from. Batch
   /// normalization with fixed statistics is folded into weight and bias (`W' = W·γ/√(σ² + ε)`,
@@ -73,7 +73,7 @@ extension Graph {
     let (head, tail) = (nodes[first], nodes[second])
     func no(_ reason: String) -> Obstacle { Obstacle(reason: reason) }
 
-    guard head.op.kind == .conv || head.op.kind == .linear else {
+    guard [.conv, .convTranspose, .linear].contains(head.op.kind) else {
       throw no("\(head.name) is \(head.op.kind.rawValue), neither a convolution nor a linear layer")
     }
     let value = head.outputs[0]
@@ -132,7 +132,7 @@ extension Graph {
     guard tail.inputs[0] == head.outputs[0], operands.allSatisfy({ parameters[$0] != nil }) else {
       throw Obstacle(reason: "weights or statistics of \(head.name) and \(tail.name) are computed, not parameters")
     }
-    guard head.op.kind == .conv || types[head.outputs[0]]?.rank == 2 else {
+    guard head.op.kind != .linear || types[head.outputs[0]]?.rank == 2 else {
       throw Obstacle(reason: "\(tail.name) normalizes an axis other than the last one of \(head.name)")
     }
     var graph = self
@@ -142,9 +142,19 @@ extension Graph {
       scale: statistics[0], bias: statistics[1], mean: statistics[2], variance: statistics[3],
       epsilon: normalization.epsilon)
     var weight = parameters[weightName]!.value
+    let shape = weight.shape
     try weight.withUnsafeMutableScalars(as: Float.self) { weight in
-      let row = weight.count / max(multiplier.count, 1)
-      for i in weight.indices { weight[i] *= multiplier[i / row] }
+      if case .convTranspose(let payload) = head.op {
+        // [inputs, outputs / groups, ...]: each group of inputs has outputs of its own.
+        let taps = shape[2...].reduce(1, *)
+        for i in weight.indices {
+          let (input, output) = (i / taps / shape[1], i / taps % shape[1])
+          weight[i] *= multiplier[input / (shape[0] / payload.groups) * shape[1] + output]
+        }
+      } else {
+        let row = weight.count / max(multiplier.count, 1)
+        for i in weight.indices { weight[i] *= multiplier[i / row] }
+      }
     }
     let biasOperand = head.inputs.count > 2 ? head.inputs[2] : nil
     let oldBias = try biasOperand.map { try parameters[$0]!.value.scalars(as: Float.self) }
@@ -189,6 +199,7 @@ extension Op {
     get {
       switch self {
       case .conv(let payload): payload.activation
+      case .convTranspose(let payload): payload.activation
       case .linear(let payload): payload.activation
       default: nil
       }
@@ -198,6 +209,9 @@ extension Op {
       case .conv(var payload):
         payload.activation = newValue
         self = .conv(payload)
+      case .convTranspose(var payload):
+        payload.activation = newValue
+        self = .convTranspose(payload)
       case .linear(var payload):
         payload.activation = newValue
         self = .linear(payload)

@@ -42,7 +42,8 @@ enum IntegerForm {
       return reduce.isImageMean(of: types[0])
         ? .shares : .none("only the mean over height and width has an integer form")
     case .batchNormalization: return .none("batch normalization that is not fused has no integer form")
-    case .matmul, .softmax, .pad, .binary(.sub), .binary(.div):
+    case .matmul, .softmax, .pad, .convTranspose, .normalize, .unary, .prelu, .compare, .where, .cast, .resize, .split,
+      .slice, .gather, .squeeze, .unsqueeze, .expand, .argmax, .topK, .binary:
       return .none("\(node.op.kind.rawValue) has no integer form")
     case .recurrent: return .none("\(node.op.kind.rawValue) is quantized dynamically")
     case .quantizeLinear, .dequantizeLinear, .dynamicQuantize: return .none("it is quantized already")
@@ -55,10 +56,10 @@ extension Node {
   var activationInputs: [String] {
     switch op {
     case .conv: [inputs[0], inputs.count > 3 ? inputs[3] : nil].compactMap { $0 }
-    case .linear, .batchNormalization: [inputs[0]].compactMap { $0 }
-    case .matmul, .unary, .clip, .binary, .softmax, .pool, .adaptiveAveragePool, .concat, .reshape, .flatten,
-      .transpose,
-      .reduce, .pad, .quantizeLinear, .dequantizeLinear, .dynamicQuantize:
+    case .linear, .batchNormalization, .convTranspose, .normalize, .prelu, .gather: [inputs[0]].compactMap { $0 }
+    case .matmul, .unary, .clip, .binary, .compare, .where, .cast, .softmax, .pool, .adaptiveAveragePool, .resize,
+      .concat, .split, .slice, .reshape, .flatten, .squeeze, .unsqueeze, .expand, .transpose, .pad, .reduce, .argmax,
+      .topK, .quantizeLinear, .dequantizeLinear, .dynamicQuantize:
       inputs.compactMap { $0 }
     case .recurrent:
       [Op.Recurrent.Place.x, Op.Recurrent.Place.state, Op.Recurrent.Place.cell].compactMap {

@@ -12,7 +12,9 @@ struct SymbolicShapeTests {
 
   /// Cases whose result no longer has a batch.
   static let loseBatch: Set<String> = [
-    "mean_0_1_2_3_dropped", "mean_0_1_2_3_kept", "mean_0_2_dropped", "mean_0_2_kept",
+    "mean_0_1_2_3_dropped", "mean_0_1_2_3_kept", "mean_0_2_dropped", "mean_0_2_kept", "reduce_sum_0_2_kept",
+    "reduce_amax_0_2_kept", "reduce_amin_0_2_kept", "reduce_logsumexp_0_2_kept", "reduce_l1_0_2_kept",
+    "reduce_l2_0_2_kept", "expand_new_axis",
   ]
 
   /// The case with all inputs traced, their first dimension called n if it is the result's batch.
@@ -24,7 +26,8 @@ struct SymbolicShapeTests {
     where name != "y" && !OperationVectors.weights.contains(name) && !name.hasPrefix("new_") {
       var type = tensor.type
       // Of two operands, those whose first axis is not broadcast.
-      let isBatch = !["a", "b"].contains(name) || (tensor.rank >= y.rank && tensor.shape[0] == y.shape[0])
+      let isBatch =
+        !["a", "b", "condition", "mask"].contains(name) || (tensor.rank >= y.rank && tensor.shape[0] == y.shape[0])
       if isBatch { type.shape[0] = .symbolic("n") }
       traced[name] = tracer.value(name, type)
     }

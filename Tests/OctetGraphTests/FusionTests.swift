@@ -52,6 +52,27 @@ struct FusionTests {
       "the module keeps its own")
   }
 
+  @Test func batchNormalizationFoldsIntoSignalsAndTransposedConvolutions() throws {
+    let cases = (try VectorCase.load("layers")).filter {
+      ["folded_conv1d", "folded_conv_transpose"].contains(try? $0.string("kind"))
+    }
+    #expect(cases.count == 2)
+    for test in cases {
+      let isSignal = try test.string("kind") == "folded_conv1d"
+      let network = Sequential(
+        isSignal
+          ? Conv1d(3, 4, kernelSize: 3, padding: 1)
+          : ConvTranspose2d(4, 6, kernelSize: 3, stride: 2, padding: 1, outputPadding: 1, groups: 2),
+        isSignal ? BatchNorm1d(4) : BatchNorm2d(6), ReLU())
+      try network.load(test.tensors(below: "state/"))
+      let (x, y) = (try test.tensor("x"), try relu(test.tensor("y")))
+      #expect(try discrepancy(network(x), y) == nil)
+      let fused = try network.trace(Networks.inputType(test)).fused()
+      #expect(fused.kinds == [isSignal ? .conv : .convTranspose] && fused.nodes[0].op.activation == .relu)
+      #expect(try discrepancy(fused.replay([x])[0], y) == nil)
+    }
+  }
+
   @Test func allFoldsOfTheFileRan() {
     #expect(
       Self.folds.map(\.name) == [

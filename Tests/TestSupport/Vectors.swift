@@ -61,6 +61,13 @@ package struct VectorCase: Sendable, CustomStringConvertible {
       return integers.count == values.count ? integers : nil
     }
   }
+  package func floats(_ name: String) throws -> [Float] {
+    try attribute(name) { value in
+      guard case .array(let values) = value else { return nil }
+      let numbers = values.compactMap(\.number)
+      return numbers.count == values.count ? numbers.map { Float($0) } : nil
+    }
+  }
   package func float(_ name: String) throws -> Float { try attribute(name) { $0.number.map { Float($0) } } }
   package func string(_ name: String) throws -> String {
     try attribute(name) { if case .string(let value) = $0 { value } else { nil } }

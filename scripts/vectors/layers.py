@@ -74,6 +74,7 @@ def main():
         "flatten, l1 Linear 32→12, ReLU, l2 Linear 12→10; convolutions 3×3, padding 1, no bias; the state has no num_batches_tracked"
     )
     add_network("fmnist_cnn", topology, FmnistCNN(), (2, 1, 8, 8))
+    attention_layers()
     folded_convolutions()
     folded_linears()
     family.write()
@@ -89,6 +90,32 @@ def add_network(case, topology, network, input_shape, **attributes):
     family.add(case, {"kind": "network", "topology": topology, **attributes}, fields)
 
 
+def attention_layers():
+    """MultiheadAttention and TransformerEncoderLayer with the batch first, in evaluation mode."""
+    for name, has_bias, mask in [("self", True, None), ("no_bias_causal", False, "causal")]:
+        case = f"attention_{name}"
+        source = numbers(case)
+        layer = initialize(nn.MultiheadAttention(8, 2, bias=has_bias, batch_first=True), source)
+        x = normal(source, 2, 5, 8)
+        hidden = torch.triu(torch.ones(5, 5), 1).bool() if mask else None
+        y = layer.double()(x.double(), x.double(), x.double(), need_weights=False, attn_mask=hidden)[0].float()
+        # torch's mask says what is kept out, as its scaled_dot_product_attention does not.
+        fields = {**state(layer.float()), "x": x, "y": y} | ({"mask": ~hidden} if mask else {})
+        family.add(case, {"kind": "attention", "bias": has_bias}, fields)
+    source = numbers("attention_cross")
+    layer = initialize(nn.MultiheadAttention(6, 3, batch_first=True), source)
+    q, k, v = normal(source, 2, 3, 6), normal(source, 2, 4, 6), normal(source, 2, 4, 6)
+    y = layer.double()(q.double(), k.double(), v.double(), need_weights=False)[0].float()
+    family.add("attention_cross", {"kind": "attention_cross"}, {**state(layer.float()), "q": q, "k": k, "v": v, "y": y})
+    for name, activation, norm_first in [("relu", "relu", False), ("gelu_norm_first", "gelu", True)]:
+        case = f"encoder_{name}"
+        source = numbers(case)
+        layer = initialize(nn.TransformerEncoderLayer(8, 2, 12, activation=activation, batch_first=True, norm_first=norm_first), source)
+        x = normal(source, 2, 4, 8)
+        fields = {**state(layer), "x": x, "y": exact_network(layer, x)}
+        family.add(case, {"kind": "encoder", "activation": activation, "norm_first": norm_first}, fields)
+
+
 def folded_convolutions():
     for name, convolution in [
         ("conv", nn.Conv2d(3, 4, 3, padding=1)),
@@ -102,6 +129,22 @@ def folded_convolutions():
         }
         norm = nn.BatchNorm2d(convolution.out_channels)
         add_folded(f"fold_{name}", attributes, convolution, norm, fuse_conv_bn_eval, (2, convolution.in_channels, 5, 6))
+
+
+    for name, convolution, shape in [
+        ("conv1d", nn.Conv1d(3, 4, 3, padding=1), (2, 3, 7)),
+        ("conv_transpose", nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1, groups=2), (2, 4, 3, 4)),
+    ]:
+        attributes = {"kind": f"folded_{name}", "bias": True}
+        norm = (nn.BatchNorm1d if name == "conv1d" else nn.BatchNorm2d)(convolution.out_channels)
+        if name == "conv1d":
+            add_folded(f"fold_{name}", attributes, convolution, norm, fuse_conv_bn_eval, shape)
+        else:
+            # torch folds transposed convolutions of one group only: what counts is the output.
+            source = numbers(f"fold_{name}")
+            network = initialize(nn.Sequential(convolution, norm), source)
+            x = normal(source, *shape)
+            family.add(f"fold_{name}", {**attributes, "epsilon": norm.eps}, {**state(network), "x": x, "y": exact_network(network, x)})
 
 
 def folded_linears():

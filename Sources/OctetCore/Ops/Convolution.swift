@@ -1,6 +1,8 @@
 extension Op {
-  /// 2-d convolution. Operands: x [n, c, h, w], weight [o, c / groups, kh, kw], bias [o] (optional), residual (optional, of
+  /// Convolution. Operands: x [n, c, h, w], weight [o, c / groups, kh, kw], bias [o] (optional), residual (optional, of
   /// the result's shape). Result: `activation(conv(x, weight) + bias + residual)` [n, o, h', w'].
+  ///
+  /// A signal x [n, c, l] with weight [o, c / groups, k] counts as an image of height 1; its result is [n, o, l'].
   ///
   /// Bias, residual and activation are what fusing leaves; ONNX's Conv has the first.
   public struct Convolution: Operation, Codable {
@@ -35,9 +37,9 @@ extension Op {
     public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
       let x = try operand(inputs, 0, "x")
       let weight = try operand(inputs, 1, "weight")
-      try x.require(.float32, rank: 4...4, "x")
-      try weight.require(.float32, rank: 4...4, "weight")
-      guard let weightShape = weight.fixedShape, let channels = x.shape[1].size else {
+      try x.require(.float32, rank: 3...4, "x")
+      try weight.require(.float32, rank: x.rank...x.rank, "weight")
+      guard let weightShape = weight.fixedShape.map(imageShape), let channels = x.shape[1].size else {
         throw OctetError(.unsupported, "conv", expected: "fixed channels and weight shape", found: "\(x), \(weight)")
       }
       guard groups > 0, stride.isPositive, dilation.isPositive, padding.isValid, weightShape[2] > 0, weightShape[3] > 0
@@ -46,6 +48,7 @@ extension Op {
           .invalidArgument, "conv", expected: "groups, stride, dilation and kernel above 0, padding of 0 or more",
           found: "groups \(groups), stride \(stride), dilation \(dilation), padding \(padding), weight \(weight)")
       }
+      try requireImageAttributes(rank: x.rank, stride, padding, dilation)
       guard channels.isMultiple(of: groups), weightShape[1] == channels / groups, weightShape[0].isMultiple(of: groups)
       else {
         throw OctetError(
@@ -58,15 +61,18 @@ extension Op {
         try bias.require(.float32, rank: 1...1, "bias")
         try bias.requireShape([out], "bias")
       }
-      let height = try windowCount(
-        x.shape[2], kernel: weightShape[2], stride: stride.height, dilation: dilation.height,
-        padding: (padding.top, padding.bottom), "x")
       let width = try windowCount(
-        x.shape[3], kernel: weightShape[3], stride: stride.width, dilation: dilation.width,
+        x.shape[x.rank - 1], kernel: weightShape[3], stride: stride.width, dilation: dilation.width,
         padding: (padding.left, padding.right), "x")
-      let result = TensorType(.float32, [x.shape[0], out, height, width])
+      var result = TensorType(.float32, [x.shape[0], out, width])
+      if x.rank == 4 {
+        let height = try windowCount(
+          x.shape[2], kernel: weightShape[2], stride: stride.height, dilation: dilation.height,
+          padding: (padding.top, padding.bottom), "x")
+        result.shape.insert(height, at: 2)
+      }
       if let residual = optionalOperand(inputs, 3) {
-        try residual.require(.float32, rank: 4...4, "residual")
+        try residual.require(.float32, rank: x.rank...x.rank, "residual")
         try residual.requireShape(result.shape, "residual")
       }
       return [result]
@@ -78,9 +84,10 @@ extension Op {
       let weight = inputs[1]!
       let type = try outputTypes(inputs.map { $0?.type })[0]
       var result = try Tensor(zeros: type.fixedShape!)
-      let (n, c, h, w) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3])
-      let (o, kh, kw) = (weight.shape[0], weight.shape[2], weight.shape[3])
-      let (outH, outW) = (result.shape[2], result.shape[3])
+      let (image, kernel, out) = (imageShape(x.shape), imageShape(weight.shape), imageShape(result.shape))
+      let (n, c, h, w) = (image[0], image[1], image[2], image[3])
+      let (o, kh, kw) = (kernel[0], kernel[2], kernel[3])
+      let (outH, outW) = (out[2], out[3])
       let (groupIn, groupOut, pixels) = (c / groups, o / groups, outH * outW)
       let depth = groupIn * kh * kw
       let isPointwise = kh == 1 && kw == 1 && stride == 1 && padding.isZero

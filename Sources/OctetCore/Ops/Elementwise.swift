@@ -6,28 +6,7 @@
   import Darwin
 #endif
 
-func exponential(_ x: Float) -> Float { exp(x) }
-
 extension Op {
-  /// A function of one number, applied to every element.
-  public enum Unary: String, Operation, Codable {
-    case relu
-
-    public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
-      let x = try operand(inputs, 0, "x")
-      try x.require(.float32, rank: 0...Int.max, "x")
-      return [x]
-    }
-
-    public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
-      var result = inputs[0]!
-      switch self {
-      case .relu: try finish(&result, residual: nil, .relu)
-      }
-      return [result]
-    }
-  }
-
   /// `min(max(x, minimum), maximum)`; ReLU6 is the range 0…6.
   public struct Clip: Operation, Codable {
     public var minimum: Float
@@ -58,7 +37,9 @@ extension Op {
 
   /// A function of two numbers, applied elementwise with broadcasting.
   public enum Binary: String, Operation, Codable {
-    case add, sub, mul, div
+    case add, sub, mul, div, pow
+    /// The smaller and the larger number; NaN if one is NaN (ONNX's Min and Max).
+    case minimum, maximum
 
     public var operandCount: ClosedRange<Int> { 2...2 }
 
@@ -74,31 +55,94 @@ extension Op {
       let a = inputs[0]!
       let b = inputs[1]!
       return switch self {
-      case .add: [try combine(a, b) { $0 + $1 }]
-      case .sub: [try combine(a, b) { $0 - $1 }]
-      case .mul: [try combine(a, b) { $0 * $1 }]
-      case .div: [try combine(a, b) { $0 / $1 }]
+      case .add: [try combine(a, b) { (x: Float, y: Float) in x + y }]
+      case .sub: [try combine(a, b) { (x: Float, y: Float) in x - y }]
+      case .mul: [try combine(a, b) { (x: Float, y: Float) in x * y }]
+      case .div: [try combine(a, b) { (x: Float, y: Float) in x / y }]
+      case .pow: [try combine(a, b) { (x: Float, y: Float) in Float(power(Double(x), Double(y))) }]
+      case .minimum: [try combine(a, b) { (x: Float, y: Float) in x < y || x.isNaN ? x : y }]
+      case .maximum: [try combine(a, b) { (x: Float, y: Float) in x > y || x.isNaN ? x : y }]
       }
     }
 
-    @inline(__always)
-    private func combine(_ a: Tensor, _ b: Tensor, _ function: (Float, Float) -> Float) throws -> Tensor {
-      let shape = try broadcast(a.type.shape, b.type.shape).map { $0.size! }
-      var result = try Tensor(zeros: shape)
-      try result.withUnsafeMutableScalars(as: Float.self) { out in
-        try a.withUnsafeScalars(as: Float.self) { x in
-          try b.withUnsafeScalars(as: Float.self) { y in
-            if a.shape == b.shape {
-              for i in out.indices { out[i] = function(x[i], y[i]) }
-            } else {
-              let offsetsA = BroadcastOffsets(of: a.shape, to: shape)
-              let offsetsB = BroadcastOffsets(of: b.shape, to: shape)
-              for i in out.indices { out[i] = function(x[offsetsA[i]], y[offsetsB[i]]) }
-            }
-          }
-        }
+    /// The function itself, in double precision: the tables of integer arithmetic come from it.
+    package func value(_ x: Double, _ y: Double) -> Double {
+      switch self {
+      case .add: x + y
+      case .sub: x - y
+      case .mul: x * y
+      case .div: x / y
+      case .pow: power(x, y)
+      case .minimum: x < y || x.isNaN ? x : y
+      case .maximum: x > y || x.isNaN ? x : y
       }
-      return result
     }
   }
+
+  /// ReLU with a slope for negative numbers that is learned: `x < 0 ? slope · x : x`. Operands: x, slope. Result: of x's
+  /// shape.
+  ///
+  /// With an `axis`, slope [c] has one number for every index of that axis, or one for all (PyTorch's PReLU: axis 1).
+  /// Without, it broadcasts to x (ONNX's PRelu).
+  public struct PRelu: Operation, Codable {
+    public var axis: Int?
+
+    public init(axis: Int? = 1) { self.axis = axis }
+
+    public var attributes: String { axis.map { "axis \($0)" } ?? "" }
+
+    public var operandCount: ClosedRange<Int> { 2...2 }
+
+    public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
+      let x = try operand(inputs, 0, "x")
+      let slope = try operand(inputs, 1, "slope")
+      try x.require(.float32, rank: 0...Int.max, "x")
+      try slope.require(.float32, rank: 0...Int.max, "slope")
+      guard slope.shape != [1] else { return [x] }
+      if let axis {
+        try slope.requireShape([x.shape[try x.axis(axis)]], "slope")
+      } else {
+        guard try broadcast(x.shape, slope.shape) == x.shape else {
+          throw OctetError(.shapeMismatch, "slope", expected: "a shape that broadcasts to \(x)", found: "\(slope)")
+        }
+      }
+      return [x]
+    }
+
+    public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
+      let x = inputs[0]!
+      var slope = inputs[1]!
+      if let axis, slope.shape != [1] {
+        let trailing = x.rank - 1 - (try x.type.axis(axis))
+        slope = slope.reinterpreted(as: slope.shape + [Int](repeating: 1, count: trailing))
+      }
+      return [try combine(x, slope) { (x: Float, slope: Float) in x < 0 ? slope * x : x }]
+    }
+  }
+}
+
+/// The system's function: inside `Op.Binary` its name is that of a case.
+private func power(_ x: Double, _ y: Double) -> Double { pow(x, y) }
+
+/// A function of two tensors' elements, with broadcasting.
+@inline(__always)
+func combine<Element: TensorScalar, Result: TensorScalar>(
+  _ a: Tensor, _ b: Tensor, _ function: (Element, Element) -> Result
+) throws -> Tensor {
+  let shape = try broadcast(a.type.shape, b.type.shape).map { $0.size! }
+  var result = Tensor(uninitialized: shape, dtype: Result.dtype)
+  try result.withUnsafeMutableScalars(as: Result.self) { out in
+    try a.withUnsafeScalars(as: Element.self) { x in
+      try b.withUnsafeScalars(as: Element.self) { y in
+        if a.shape == b.shape {
+          for i in out.indices { out[i] = function(x[i], y[i]) }
+        } else {
+          let offsetsA = BroadcastOffsets(of: a.shape, to: shape)
+          let offsetsB = BroadcastOffsets(of: b.shape, to: shape)
+          for i in out.indices { out[i] = function(x[offsetsA[i]], y[offsetsB[i]]) }
+        }
+      }
+    }
+  }
+  return result
 }

@@ -50,43 +50,100 @@ extension Op {
     }
   }
 
-  /// `exp(x) / Σ exp(x)` along one axis.
-  public struct Softmax: Operation, Codable {
-    public var axis: Int
+  /// Normalization by mean and (biased) variance of the values themselves: `(x − mean) / √(variance + epsilon) · scale +
+  /// bias`. Operands: x, scale and bias (both optional). Result: of x's shape.
+  public struct Normalize: Operation, Codable {
+    /// Which values are normalized together.
+    public enum Domain: Hashable, Sendable, Codable {
+      /// The axes from this one to the last; scale and bias have their shape. (ONNX's LayerNormalization.)
+      case layer(axis: Int)
+      /// A number of groups of the channels (axis 1) of each sample; scale and bias have one number for each channel.
+      /// (ONNX's GroupNormalization, opset 21.)
+      case group(Int)
+      /// Each channel (axis 1) of each sample; scale and bias have one number for each. (ONNX's InstanceNormalization.)
+      case instance
+    }
 
-    public init(axis: Int = -1) { self.axis = axis }
+    public var domain: Domain
+    public var epsilon: Float
 
-    public var attributes: String { "axis \(axis)" }
+    public init(_ domain: Domain, epsilon: Float = 1e-5) {
+      self.domain = domain
+      self.epsilon = epsilon
+    }
+
+    public var attributes: String {
+      let domain =
+        switch domain {
+        case .layer(let axis): "axis \(axis)"
+        case .group(let count): "groups \(count)"
+        case .instance: ""
+        }
+      return [domain, epsilon == 1e-5 ? "" : "epsilon \(epsilon)"].filter { !$0.isEmpty }.joined(separator: ", ")
+    }
+
+    public var operandCount: ClosedRange<Int> { 1...3 }
 
     public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
       let x = try operand(inputs, 0, "x")
-      try x.require(.float32, rank: 1...Int.max, "x")
-      _ = try x.axis(axis)
+      let shape: [Dimension]
+      switch domain {
+      case .layer(let axis):
+        try x.require(.float32, rank: 1...Int.max, "x")
+        shape = Array(x.shape[(try x.axis(axis))...])
+      case .group, .instance:
+        try x.require(.float32, rank: 2...Int.max, "x")
+        shape = [x.shape[1]]
+      }
+      if case .group(let count) = domain {
+        guard count > 0, let channels = x.shape[1].size, channels.isMultiple(of: count) else {
+          throw OctetError(
+            .invalidArgument, "groups", expected: "a number that divides the channels of \(x)", found: "\(count)")
+        }
+      }
+      for (index, name) in ["scale", "bias"].enumerated() {
+        guard let operand = optionalOperand(inputs, index + 1) else { continue }
+        try operand.require(.float32, rank: shape.count...shape.count, name)
+        try operand.requireShape(shape, name)
+      }
       return [x]
     }
 
     public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
-      var result = inputs[0]!
-      let axis = try result.type.axis(axis)
-      let size = result.shape[axis]
-      let inner = elementCount(of: Array(result.shape[(axis + 1)...]))
+      let x = inputs[0]!
+      let kernels = InstructionSet.current.kernels
+      let columns = try columns(of: x.type)
+      let isLayer = if case .layer = domain { true } else { false }
+      let scale = try optionalOperand(inputs, 1)?.scalars(as: Float.self)
+      let bias = try optionalOperand(inputs, 2)?.scalars(as: Float.self)
+      var result = Tensor(uninitialized: x.shape, dtype: .float32)
       try result.withUnsafeMutableScalars(as: Float.self) { out in
-        guard !out.isEmpty else { return }
-        for outer in 0..<out.count / (size * inner) {
-          for column in 0..<inner {
-            let base = outer * size * inner + column
-            let line = (0..<size).map { base + $0 * inner }
-            let peak = line.reduce(-Float.infinity) { max($0, out[$1]) }
-            var sum: Float = 0
-            for i in line {
-              out[i] = exponential(out[i] - peak)
-              sum += out[i]
-            }
-            for i in line { out[i] /= sum }
-          }
+        try x.withUnsafeScalars(as: Float.self) { x in
+          guard let from = x.baseAddress, let to = out.baseAddress, !x.isEmpty else { return }
+          kernels.layer_norm_f32(
+            from, x.count / columns, columns, isLayer ? scale : nil, isLayer ? bias : nil, epsilon, to)
+        }
+        // The kernel's scale goes along the row; that of a channel goes across.
+        if isLayer || scale == nil && bias == nil { return }
+        let channels = x.shape[1]
+        let pixels = elementCount(of: Array(x.shape.dropFirst(2)))
+        for i in out.indices {
+          let channel = i / pixels % channels
+          out[i] = out[i] * (scale?[channel] ?? 1) + (bias?[channel] ?? 0)
         }
       }
       return [result]
+    }
+
+    /// How many consecutive elements of x are normalized together.
+    package func columns(of x: TensorType) throws -> Int {
+      let shape = x.fixedShape!
+      let pixels = elementCount(of: Array(shape.dropFirst(2)))
+      return switch domain {
+      case .layer(let axis): elementCount(of: Array(shape[(try x.axis(axis))...]))
+      case .group(let count): shape[1] / count * pixels
+      case .instance: pixels
+      }
     }
   }
 }

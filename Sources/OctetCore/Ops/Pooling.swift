@@ -1,5 +1,6 @@
 extension Op {
-  /// Pooling over windows of the image axes. Operand: x [n, c, h, w]. Result: [n, c, h', w'].
+  /// Pooling over windows of the image axes. Operand: x [n, c, h, w]. Result: [n, c, h', w']. A signal [n, c, l] counts as
+  /// an image of height 1.
   public struct Pool: Operation, Codable {
     public enum Kind: String, Hashable, Sendable, Codable {
       case max, average
@@ -40,7 +41,7 @@ extension Op {
 
     public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
       let x = try operand(inputs, 0, "x")
-      try x.require(.float32, rank: 4...4, "x")
+      try x.require(.float32, rank: 3...4, "x")
       guard kernel.isPositive, stride.isPositive, dilation.isPositive, padding.isValid,
         max(padding.top, padding.bottom) < (kernel.height - 1) * dilation.height + 1,
         max(padding.left, padding.right) < (kernel.width - 1) * dilation.width + 1
@@ -49,19 +50,25 @@ extension Op {
           .invalidArgument, "pool", expected: "kernel, stride and dilation above 0, padding smaller than the window",
           found: attributes)
       }
+      guard x.rank == 4 || kernel.height == 1 else {
+        throw OctetError(.invalidArgument, "pool", expected: "a kernel of height 1 for a signal", found: attributes)
+      }
+      try requireImageAttributes(rank: x.rank, stride, padding, dilation)
+      let width = try windowCount(
+        x.shape[x.rank - 1], kernel: kernel.width, stride: stride.width, dilation: dilation.width,
+        padding: (padding.left, padding.right), ceilMode: ceilMode, "x")
+      guard x.rank == 4 else { return [TensorType(.float32, [x.shape[0], x.shape[1], width])] }
       let height = try windowCount(
         x.shape[2], kernel: kernel.height, stride: stride.height, dilation: dilation.height,
         padding: (padding.top, padding.bottom), ceilMode: ceilMode, "x")
-      let width = try windowCount(
-        x.shape[3], kernel: kernel.width, stride: stride.width, dilation: dilation.width,
-        padding: (padding.left, padding.right), ceilMode: ceilMode, "x")
       return [TensorType(.float32, [x.shape[0], x.shape[1], height, width])]
     }
 
     public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
       let x = inputs[0]!
       var result = try Tensor(zeros: outputTypes([x.type])[0].fixedShape!)
-      let (h, w, outH, outW) = (x.shape[2], x.shape[3], result.shape[2], result.shape[3])
+      let (image, pooled) = (imageShape(x.shape), imageShape(result.shape))
+      let (h, w, outH, outW) = (image[2], image[3], pooled[2], pooled[3])
       let rowWindows = (0..<outH).map { window($0, stride.height, dilation.height, kernel.height, padding.top, h) }
       let columnWindows = (0..<outW).map { window($0, stride.width, dilation.width, kernel.width, padding.left, w) }
       try result.withUnsafeMutableScalars(as: Float.self) { out in
@@ -155,56 +162,6 @@ extension Op {
             out[i] = sum / Float(rows.count * columns.count)
           }
         }
-      }
-      return [result]
-    }
-  }
-
-  /// A reduction over axes. Operand: x. Result: x's shape with the axes of size 1, or without them.
-  public struct Reduce: Operation, Codable {
-    public enum Kind: String, Hashable, Sendable, Codable {
-      case mean, sum
-    }
-
-    public var kind: Kind
-    public var axes: [Int]
-    public var keepDimensions: Bool
-
-    public init(_ kind: Kind, axes: [Int], keepDimensions: Bool = true) {
-      self.kind = kind
-      self.axes = axes
-      self.keepDimensions = keepDimensions
-    }
-
-    public var attributes: String { "axes \(axes)" + (keepDimensions ? "" : ", axes dropped") }
-
-    /// Whether it is the mean over height and width of [n, c, h, w]: global average pooling.
-    package func isImageMean(of x: TensorType) -> Bool {
-      kind == .mean && x.rank == 4 && Set(axes.map { $0 < 0 ? $0 + 4 : $0 }) == [2, 3]
-    }
-
-    public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
-      let x = try operand(inputs, 0, "x")
-      try x.require(.float32, rank: 1...Int.max, "x")
-      let reduced = Set(try axes.map { try x.axis($0) })
-      let shape = x.shape.enumerated().compactMap { axis, size in
-        reduced.contains(axis) ? (keepDimensions ? Dimension.fixed(1) : nil) : size
-      }
-      return [TensorType(.float32, shape)]
-    }
-
-    public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
-      let x = inputs[0]!
-      let reduced = Set(try axes.map { try x.type.axis($0) })
-      let kept = x.shape.enumerated().map { reduced.contains($0) ? 1 : $1 }
-      var result = try Tensor(zeros: outputTypes([x.type])[0].fixedShape!)
-      let offsets = BroadcastOffsets(of: kept, to: x.shape)
-      let divisor = kind == .mean ? Float(reduced.reduce(1) { $0 * x.shape[$1] }) : 1
-      try result.withUnsafeMutableScalars(as: Float.self) { out in
-        try x.withUnsafeScalars(as: Float.self) { x in
-          for i in x.indices { out[offsets[i]] += x[i] }
-        }
-        for i in out.indices { out[i] /= divisor }
       }
       return [result]
     }

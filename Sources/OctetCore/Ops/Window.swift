@@ -77,3 +77,21 @@ public enum Activation: Hashable, Sendable, Codable, CustomStringConvertible {
     }
   }
 }
+
+/// A shape [n, c, l] as that of images of height 1, [n, c, 1, l]; that of images as it is.
+package func imageShape(_ shape: [Int]) -> [Int] { shape.count == 3 ? [shape[0], shape[1], 1, shape[2]] : shape }
+
+/// Checks that attributes say nothing of a height where there is none.
+func requireImageAttributes(
+  rank: Int, _ stride: Size2D, _ padding: Padding2D, _ dilation: Size2D, _ outputPadding: Size2D = 0
+) throws {
+  guard
+    rank == 4
+      || stride.height == 1 && dilation.height == 1 && padding.top == 0 && padding.bottom == 0
+        && outputPadding.height == 0
+  else {
+    throw OctetError(
+      .invalidArgument, "attributes", expected: "stride and dilation 1, no padding, along the height of a signal",
+      found: "stride \(stride), padding \(padding), dilation \(dilation)")
+  }
+}

@@ -32,7 +32,8 @@ struct ConvolutionStep: SingleCallStep {
       (shape.in_w, shape.out_w) = (1, 1)
       return (shape, 1)
     }
-    (shape.in_h, shape.in_w, shape.out_h, shape.out_w) = (from[2], from[3], to[2], to[3])
+    let (image, result) = (imageShape(from), imageShape(to))
+    (shape.in_h, shape.in_w, shape.out_h, shape.out_w) = (image[2], image[3], result[2], result[3])
     return (shape, from[0])
   }
 

@@ -98,9 +98,10 @@ struct ConcatStep: SingleCallStep {
     let layout = memory.shapes.slots[to].layout
     func inMemory(_ slot: Int) -> [Int] {
       let shape = memory.shapes.shape(slot)
-      return layout == .nhwc ? [shape[0], shape[2], shape[3], shape[1]] : shape
+      return layout == .nhwc ? [shape[0]] + shape[2...] + [shape[1]] : shape
     }
-    let axis = layout == .nhwc ? [0, 3, 1, 2][self.axis] : self.axis
+    let last = memory.shapes.shape(to).count - 1
+    let axis = layout == .nhwc && self.axis > 0 ? (self.axis == 1 ? last : self.axis - 1) : self.axis
     let width = memory.shapes.slots[to].dtype.byteCount(of: 1)
     let shape = inMemory(to)
     let outer = elementCount(of: Array(shape[..<axis]))

@@ -27,14 +27,14 @@ struct PoolStep: SingleCallStep {
 
   func call(_ memory: Memory) -> Call {
     let (from, to) = (inputs[0], output)
-    let shape = memory.shapes.shape(from)
+    let shape = imageShape(memory.shapes.shape(from))
     var geometry = octet_window()
     (geometry.in_h, geometry.in_w, geometry.channels) = (shape[2], shape[3], shape[1])
     (geometry.dilation_h, geometry.dilation_w) = (1, 1)
     var isMaximum = false
     switch window {
     case .pool(let pool):
-      let result = memory.shapes.shape(to)
+      let result = imageShape(memory.shapes.shape(to))
       (geometry.out_h, geometry.out_w) = (result[2], result[3])
       (geometry.kernel_h, geometry.kernel_w) = (pool.kernel.height, pool.kernel.width)
       (geometry.stride_h, geometry.stride_w) = (pool.stride.height, pool.stride.width)

@@ -71,12 +71,14 @@ struct RecurrentStep: Step {
     let units = floats(sizes.fromInputSize + sizes.fromStateSize + sizes.startSize)
     let workspace = memory.workspace + sizes.ownSize
 
-    var calls = [Call { [start, startCell] _, _ in
-      Self.begin(before, from: start.map { memory.floats($0) }, count: batch * state)
-      if let cell {
-        Self.begin(memory.floats(cell), from: startCell.map { memory.floats($0) }, count: batch * sizes.hidden)
+    var calls = [
+      Call { [start, startCell] _, _ in
+        Self.begin(before, from: start.map { memory.floats($0) }, count: batch * state)
+        if let cell {
+          Self.begin(memory.floats(cell), from: startCell.map { memory.floats($0) }, count: batch * sizes.hidden)
+        }
       }
-    }]
+    ]
     calls += sizes.input.calls(
       memory, workspace: workspace, from: { UnsafePointer(memory.floats(x)) }, to: { fromInput })
     for index in 0..<sizes.steps {

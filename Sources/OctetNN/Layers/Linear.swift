@@ -31,6 +31,12 @@ func zeros(_ shape: [Int]) -> Parameter {
   return Parameter(try! Tensor(zeros: shape))
 }
 
+/// A parameter of ones.
+func ones(_ shape: [Int]) -> Parameter {
+  precondition(shape.allSatisfy { $0 > 0 }, "layer sizes must be positive")
+  return Parameter(try! Tensor(repeating: Float(1), shape: shape))
+}
+
 extension Module {
   /// Fresh layers are random, as PyTorch's; `initialize(seed:)` makes them repeatable.
   func initializeAtRandom() {

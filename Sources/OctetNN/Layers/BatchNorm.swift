@@ -1,10 +1,10 @@
 public import OctetCore
 
-/// Batch normalization over the channels (axis 1) of [n, c, h, w], or of [n, c] as PyTorch's BatchNorm1d: `(x − mean) / √(variance + ε) · weight + bias`.
+/// Batch normalization over the channels (axis 1) of [n, c, ...]: `(x − mean) / √(variance + ε) · weight + bias`.
 ///
 /// In evaluation mode mean and variance are the running statistics. In training mode they are those of the batch, and
 /// the running ones move toward them by `momentum` (the variance without bias, as in PyTorch).
-public final class BatchNorm2d: Module {
+public class BatchNorm: Module {
   /// Each [numFeatures]
   public let weight: Parameter
   public let bias: Parameter
@@ -24,11 +24,11 @@ public final class BatchNorm2d: Module {
     super.init()
   }
 
-  public override var ownParameters: [(name: String, parameter: Parameter)] {
+  public final override var ownParameters: [(name: String, parameter: Parameter)] {
     [("weight", weight), ("bias", bias), ("running_mean", runningMean), ("running_var", runningVar)]
   }
 
-  public override func forward(_ x: Tensor) throws -> Tensor {
+  public final override func forward(_ x: Tensor) throws -> Tensor {
     let (mean, variance) = isTraining ? try batchStatistics(x) : (runningMean.value, runningVar.value)
     return try apply(
       .batchNormalization(Op.BatchNormalization(epsilon: epsilon)), [x, weight.value, bias.value, mean, variance])[0]
@@ -60,3 +60,9 @@ public final class BatchNorm2d: Module {
     return try Tensor(scalars, shape: old.shape)
   }
 }
+
+/// Batch normalization of images [n, c, h, w].
+public final class BatchNorm2d: BatchNorm {}
+
+/// Batch normalization of rows [n, c] or signals [n, c, l].
+public final class BatchNorm1d: BatchNorm {}

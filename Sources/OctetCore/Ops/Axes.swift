@@ -1,0 +1,85 @@
+extension Op {
+  /// The same elements without axes of size 1. (ONNX's Squeeze with axes.)
+  public struct Squeeze: Operation, Codable {
+    public var axes: [Int]
+
+    public init(_ axes: [Int]) { self.axes = axes }
+
+    public var attributes: String { "axes \(axes)" }
+
+    public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
+      let x = try operand(inputs, 0, "x")
+      let dropped = Set(try axes.map { try x.axis($0) })
+      guard dropped.allSatisfy({ x.shape[$0] == 1 }) else {
+        throw OctetError(.shapeMismatch, "x", expected: "size 1 along axes \(axes)", found: "\(x)")
+      }
+      return [TensorType(x.dtype, x.shape.indices.filter { !dropped.contains($0) }.map { x.shape[$0] })]
+    }
+
+    public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
+      let x = inputs[0]!
+      return [x.reinterpreted(as: try outputTypes([x.type])[0].fixedShape!)]
+    }
+  }
+
+  /// The same elements with new axes of size 1, which have these numbers in the result. (ONNX's Unsqueeze.)
+  public struct Unsqueeze: Operation, Codable {
+    public var axes: [Int]
+
+    public init(_ axes: [Int]) { self.axes = axes }
+
+    public var attributes: String { "axes \(axes)" }
+
+    public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
+      let x = try operand(inputs, 0, "x")
+      let rank = x.rank + axes.count
+      let added = Set(axes.compactMap { (-rank..<rank).contains($0) ? ($0 < 0 ? $0 + rank : $0) : nil })
+      guard added.count == axes.count else {
+        throw OctetError(.invalidArgument, "axes", expected: "different axes of \(rank)", found: "\(axes)")
+      }
+      var rest = x.shape[...]
+      return [TensorType(x.dtype, (0..<rank).map { added.contains($0) ? 1 : rest.removeFirst() })]
+    }
+
+    public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
+      let x = inputs[0]!
+      return [x.reinterpreted(as: try outputTypes([x.type])[0].fixedShape!)]
+    }
+  }
+
+  /// x repeated to a shape that it broadcasts to. (ONNX's Expand: x may have larger axes where `shape` says 1, which −1
+  /// says too, as in PyTorch's `expand`.)
+  public struct Expand: Operation, Codable {
+    public var shape: [Int]
+
+    public init(_ shape: [Int]) { self.shape = shape }
+
+    public var attributes: String { "\(shape)" }
+
+    public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
+      let x = try operand(inputs, 0, "x")
+      try x.requireWholeBytes("x")
+      guard shape.allSatisfy({ $0 >= -1 }) else {
+        throw OctetError(.invalidArgument, "shape", expected: "sizes, or −1 for those of x", found: "\(shape)")
+      }
+      return [TensorType(x.dtype, try broadcast(x.shape, shape.map { .fixed($0 == -1 ? 1 : $0) }))]
+    }
+
+    public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
+      let x = inputs[0]!
+      let shape = try outputTypes([x.type])[0].fixedShape!
+      let offsets = BroadcastOffsets(of: x.shape, to: shape)
+      let width = x.dtype.byteCount(of: 1)
+      var result = Tensor(uninitialized: shape, dtype: x.dtype)
+      result.withUnsafeMutableBytes { out in
+        x.withUnsafeBytes { bytes in
+          for i in 0..<elementCount(of: shape) {
+            (out.baseAddress! + i * width).copyMemory(
+              from: bytes.baseAddress! + offsets[i] * width, byteCount: width)
+          }
+        }
+      }
+      return [result]
+    }
+  }
+}

@@ -1,0 +1,153 @@
+extension Op {
+  /// Transposed convolution: element (y, x) of the operand adds to the results at `y · stride + ky · dilation − padding`.
+  /// Operands: x [n, c, h, w] or [n, c, l], weight [c, o / groups, kh, kw] or [c, o / groups, k], bias [o] (optional).
+  /// Result: `activation(sum + bias)` [n, o, h', w'] with `h' = (h − 1) · stride − padding + dilation · (kh − 1) +
+  /// outputPadding + 1`. (ONNX's ConvTranspose with auto_pad NOTSET. What has no height has height 1.)
+  public struct ConvTranspose: Operation, Codable {
+    public var stride: Size2D
+    public var padding: Padding2D
+    /// Rows below and columns at the right that the result has more.
+    public var outputPadding: Size2D
+    public var dilation: Size2D
+    public var groups: Int
+    public var activation: Activation?
+
+    public init(
+      stride: Size2D = 1, padding: Padding2D = 0, outputPadding: Size2D = 0, dilation: Size2D = 1, groups: Int = 1,
+      activation: Activation? = nil
+    ) {
+      self.stride = stride
+      self.padding = padding
+      self.outputPadding = outputPadding
+      self.dilation = dilation
+      self.groups = groups
+      self.activation = activation
+    }
+
+    public var attributes: String {
+      var parts: [String] = []
+      if stride != 1 { parts.append("stride \(stride)") }
+      if !padding.isZero { parts.append("padding \(padding)") }
+      if outputPadding != 0 { parts.append("output padding \(outputPadding)") }
+      if dilation != 1 { parts.append("dilation \(dilation)") }
+      if groups != 1 { parts.append("groups \(groups)") }
+      if let activation { parts.append("\(activation)") }
+      return parts.joined(separator: ", ")
+    }
+
+    public var operandCount: ClosedRange<Int> { 2...3 }
+
+    public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
+      let x = try operand(inputs, 0, "x")
+      let weight = try operand(inputs, 1, "weight")
+      try x.require(.float32, rank: 3...4, "x")
+      try weight.require(.float32, rank: x.rank...x.rank, "weight")
+      guard let weightShape = weight.fixedShape.map(imageShape), let channels = x.shape[1].size else {
+        throw OctetError(
+          .unsupported, "convTranspose", expected: "fixed channels and weight shape", found: "\(x), \(weight)")
+      }
+      guard groups > 0, stride.isPositive, dilation.isPositive, padding.isValid, weightShape[2] > 0, weightShape[3] > 0,
+        (0...largestAttribute).contains(outputPadding.height), (0...largestAttribute).contains(outputPadding.width),
+        outputPadding.height < max(stride.height, dilation.height),
+        outputPadding.width < max(stride.width, dilation.width)
+      else {
+        throw OctetError(
+          .invalidArgument, "convTranspose",
+          expected: "groups, stride, dilation and kernel above 0, padding of 0 or more, output padding below the stride",
+          found: "\(attributes), weight \(weight)")
+      }
+      try requireImageAttributes(rank: x.rank, stride, padding, dilation, outputPadding)
+      guard weightShape[0] == channels, channels.isMultiple(of: groups) else {
+        throw OctetError(
+          .shapeMismatch, "weight", expected: "[\(channels), o / \(groups), kh, kw]", found: "\(weight)")
+      }
+      let (outputs, overflow) = weightShape[1].multipliedReportingOverflow(by: groups)
+      guard !overflow else {
+        throw OctetError(.invalidArgument, "convTranspose", expected: "fewer groups", found: "\(groups)")
+      }
+      try activation?.check()
+      if let bias = optionalOperand(inputs, 2) {
+        try bias.require(.float32, rank: 1...1, "bias")
+        try bias.requireShape([.fixed(outputs)], "bias")
+      }
+      let width = try size(
+        x.shape[x.rank - 1], weightShape[3], stride.width, dilation.width, (padding.left, padding.right),
+        outputPadding.width)
+      guard x.rank == 4 else { return [TensorType(.float32, [x.shape[0], .fixed(outputs), width])] }
+      let height = try size(
+        x.shape[2], weightShape[2], stride.height, dilation.height, (padding.top, padding.bottom),
+        outputPadding.height)
+      return [TensorType(.float32, [x.shape[0], .fixed(outputs), height, width])]
+    }
+
+    private func size(
+      _ size: Dimension, _ kernel: Int, _ stride: Int, _ dilation: Int, _ padding: (Int, Int), _ extra: Int
+    ) throws -> Dimension {
+      guard let size = size.size else {
+        throw OctetError(.unsupported, "x", expected: "a fixed height and width", found: "\(size)")
+      }
+      let (spread, first) = max(size - 1, 0).multipliedReportingOverflow(by: stride)
+      let (reach, second) = (kernel - 1).multipliedReportingOverflow(by: dilation)
+      let (sum, third) = spread.addingReportingOverflow(reach)
+      guard !first, !second, !third, sum < 1 << 48 else {
+        throw OctetError(.shapeMismatch, "x", expected: "a result of a sensible size", found: "\(size)")
+      }
+      let result = sum + extra + 1 - padding.0 - padding.1
+      guard size > 0, result > 0 else {
+        throw OctetError(.shapeMismatch, "x", expected: "more than the padding leaves nothing of", found: "\(size)")
+      }
+      return .fixed(result)
+    }
+
+    // For each image and group: columns [o·kh·kw, h·w] = weightᵀ · x, whose elements are added to where they belong.
+    public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
+      let x = inputs[0]!
+      let weight = inputs[1]!
+      let type = try outputTypes(inputs.map { $0?.type })[0]
+      var result = try Tensor(zeros: type.fixedShape!)
+      let (shape, kernel, image) = (imageShape(x.shape), imageShape(weight.shape), imageShape(result.shape))
+      let (n, groupIn, pixels) = (shape[0], shape[1] / groups, shape[2] * shape[3])
+      let (groupOut, outPixels) = (kernel[1], image[2] * image[3])
+      let depth = groupOut * kernel[2] * kernel[3]
+      try result.withUnsafeMutableScalars(as: Float.self) { out in
+        try x.withUnsafeScalars(as: Float.self) { x in
+          try weight.withUnsafeScalars(as: Float.self) { weight in
+            guard let out = out.baseAddress, !x.isEmpty, depth > 0 else { return }
+            let columns = UnsafeMutablePointer<Float>.allocate(capacity: depth * pixels)
+            defer { columns.deallocate() }
+            for index in 0..<n * groups {
+              FloatGEMM.multiply(
+                m: depth, n: pixels, k: groupIn, weight.baseAddress! + index % groups * groupIn * depth, (1, depth),
+                x.baseAddress! + index * groupIn * pixels, (pixels, 1), into: columns)
+              col2im(columns, shape, kernel, image, into: out + index * groupOut * outPixels)
+            }
+          }
+        }
+      }
+      try addBias(optionalOperand(inputs, 2), to: &result, channelStride: outPixels)
+      try finish(&result, residual: nil, activation)
+      return [result]
+    }
+
+    private func col2im(
+      _ columns: UnsafePointer<Float>, _ shape: [Int], _ kernel: [Int], _ image: [Int],
+      into out: UnsafeMutablePointer<Float>
+    ) {
+      var row = columns
+      for channel in 0..<kernel[1] {
+        for ky in 0..<kernel[2] {
+          for kx in 0..<kernel[3] {
+            for iy in 0..<shape[2] {
+              let oy = iy * stride.height + ky * dilation.height - padding.top
+              for ix in 0..<shape[3] where oy >= 0 && oy < image[2] {
+                let ox = ix * stride.width + kx * dilation.width - padding.left
+                if ox >= 0, ox < image[3] { out[(channel * image[2] + oy) * image[3] + ox] += row[ix] }
+              }
+              row += shape[3]
+            }
+          }
+        }
+      }
+    }
+  }
+}
