@@ -183,11 +183,12 @@ import Testing
       return false
     }
   }
+}
 
-  private func inTemporaryFile(_ body: (String) throws -> Void) throws {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "octet-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    try body(folder.appending(path: "model.safetensors").path(percentEncoded: false))
-  }
+/// A path in a folder that is removed afterwards.
+func inTemporaryFile(_ body: (String) throws -> Void) throws {
+  let folder = FileManager.default.temporaryDirectory.appending(path: "octet-\(UUID().uuidString)")
+  try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+  defer { try? FileManager.default.removeItem(at: folder) }
+  try body(folder.appending(path: "model.safetensors").path(percentEncoded: false))
 }
