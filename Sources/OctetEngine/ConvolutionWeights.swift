@@ -93,6 +93,12 @@ struct ConvolutionWeights: Sendable {
     biases = spread(try bias?.scalars(as: Float.self) ?? [0], 0)
   }
 
+  /// Elements of the arrays by channel.
+  var paddedChannels: Int { sums.count }
+
+  /// What does not depend on activations, at addresses that stay.
+  func constants() -> ChannelConstants { ChannelConstants(sums: sums, scales: scales, biases: biases) }
+
   /// The epilogue for given slots. The residual's address is set when it runs.
   func epilogue(
     _ activation: Activation?, _ memory: Memory, input: Int, output: Int, residual: Int?
@@ -131,6 +137,27 @@ struct ConvolutionWeights: Sendable {
     }
     memory.keep(constants)
     return epilogue
+  }
+}
+
+/// By channel: Σ w, the scale of the weight, the real bias, and zeros, 64-byte aligned.
+final class ChannelConstants: Sendable {
+  private let storage: TensorStorage
+  nonisolated(unsafe) let sums: UnsafeMutablePointer<Int32>
+  nonisolated(unsafe) let scale: UnsafeMutablePointer<Float>
+  nonisolated(unsafe) let bias: UnsafeMutablePointer<Float>
+  nonisolated(unsafe) let zeros: UnsafeMutablePointer<Int32>
+
+  init(sums: [Int32], scales: [Float], biases: [Float]) {
+    let stride = aligned(sums.count * 4)
+    storage = TensorStorage(byteCount: 4 * stride)
+    self.sums = storage.base.assumingMemoryBound(to: Int32.self)
+    scale = (storage.base + stride).assumingMemoryBound(to: Float.self)
+    bias = (storage.base + 2 * stride).assumingMemoryBound(to: Float.self)
+    zeros = (storage.base + 3 * stride).assumingMemoryBound(to: Int32.self)
+    self.sums.update(from: sums, count: sums.count)
+    scale.update(from: scales, count: scales.count)
+    bias.update(from: biases, count: biases.count)
   }
 }
 

@@ -12,6 +12,8 @@ struct Lowering {
     /// The real numbers that integers in a slot stand for: nobody has computed them yet.
     case dequantized(Int)
     case constant(Tensor)
+    /// Integers in a slot with parameters that are known only when they are there.
+    case dynamic(Int)
     /// Integers of the file behind a DequantizeLinear.
     case dequantizedConstant(Tensor, QuantizationParameters)
   }
@@ -66,10 +68,12 @@ struct Lowering {
 
   mutating func newSlot(
     _ value: String, _ dtype: DType, _ layout: Layout, _ quantization: ActivationQuantization? = nil,
-    sharing root: Int? = nil
+    dynamic: Op.DynamicQuantize? = nil, sharing root: Int? = nil
   ) -> Int {
     slots.append(
-      Slot(value: value, dtype: dtype, layout: layout, quantization: quantization, root: root ?? slots.count))
+      Slot(
+        value: value, dtype: dtype, layout: layout, quantization: quantization, dynamic: dynamic,
+        root: root ?? slots.count))
     return slots.count - 1
   }
 
@@ -111,6 +115,13 @@ struct Lowering {
         steps.append(ScaleStep(name: name, inputs: [slot], output: real, kind: .dequantize))
       }
       return inLayout(real, layout ?? slots[real].layout, name)
+    case .dynamic(let slot):
+      let key = Conversion(slot: slot, layout: .rowMajor, isFloat: true)
+      let real = converted[key] ?? newSlot(slots[slot].value, .float32, .rowMajor)
+      if converted.updateValue(real, forKey: key) == nil {
+        steps.append(DynamicDequantizeStep(name: name, inputs: [slot], output: real))
+      }
+      return inLayout(real, layout ?? .rowMajor, name)
     case .quantized, .constant, .dequantizedConstant:
       throw OctetError(.unsupported, value, expected: "a float value that is computed", found: "a constant or integers")
     }
@@ -121,7 +132,7 @@ struct Lowering {
     switch views[value]! {
     case .constant(let tensor): return tensor
     case .dequantizedConstant(let tensor, let parameters): return try dequantize(tensor, parameters)
-    case .float, .quantized, .dequantized: return nil
+    case .float, .quantized, .dequantized, .dynamic: return nil
     }
   }
 
@@ -177,6 +188,8 @@ struct Lowering {
     case .quantizeLinear(let payload): try lowerQuantize(node, payload.parameters)
     case .dequantizeLinear(let payload): try lowerDequantize(node, payload.parameters)
     case .transpose(let transpose): try lowerTranspose(node, transpose)
+    case .dynamicQuantize(let payload): try lowerDynamicQuantize(node, payload)
+    case .recurrent(let payload): try lowerRecurrent(node, payload)
     case .matmul, .batchNormalization, .softmax, .pad: try lowerReference(node)
     }
   }

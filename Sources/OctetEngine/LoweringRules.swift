@@ -11,6 +11,17 @@ extension Lowering {
     guard let weightName = node.inputs[1], let floatWeight = try constant(weightName), bias == nil || biasValue != nil,
       elementCount(of: floatWeight.shape) > 0, try constant(node.inputs[0]) == nil, try constant(residual) == nil
     else { return try lowerReference(node) }
+    if isLinear, case .dynamic(let quantized)? = views[node.inputs[0]!],
+      let weights = try integerWeights(weightName, bias: biasValue)
+    {
+      let to = newSlot(value, .float32, .rowMajor)
+      steps.append(
+        DynamicLinearStep(
+          name: node.name, inputs: [quantized], output: to, weights: weights, activation: attributes.activation))
+      integerNodes.append(node.name)
+      views[value] = .float(to)
+      return
+    }
     let result = quantizedResult(of: node)
 
     if let input = integerSlot(node.inputs[0]), residual == nil || integerSlot(residual) != nil,
@@ -187,7 +198,7 @@ extension Lowering {
       throw OctetError(
         .unsupported, from, expected: "the parameters it was quantized with (\(slots[slot].quantization!))",
         found: "\(parameters)")
-    case .float, .dequantized, .dequantizedConstant:
+    case .float, .dequantized, .dequantizedConstant, .dynamic:
       try lowerReference(node)
     }
   }
@@ -199,8 +210,8 @@ extension Lowering {
       return .slot(try realSlot(name, .rowMajor, node.name))
     }
     let slots = node.outputs.map { newSlot($0, graph.types[$0]!.dtype, .rowMajor) }
-    steps.append(ReferenceStep(name: node.name, op: node.op, operands: operands, output: slots[0]))
-    views[node.outputs[0]] = .float(slots[0])
+    steps.append(ReferenceStep(name: node.name, op: node.op, operands: operands, outputs: slots))
+    for (value, slot) in zip(node.outputs, slots) { views[value] = .float(slot) }
   }
 
   /// Sets the view of a node's result, or of what it is quantized to.

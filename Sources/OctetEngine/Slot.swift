@@ -19,6 +19,8 @@ struct Slot {
   let layout: Layout
   /// What the bytes stand for.
   let quantization: ActivationQuantization?
+  /// How they were quantized if their parameters follow them in memory (``QuantizedRows``).
+  let dynamic: Op.DynamicQuantize?
   /// The slot whose memory this one shares; its own index otherwise.
   let root: Int
 }

@@ -6,7 +6,8 @@ struct OpRecord: Codable {
 
   private enum Name: String, Codable {
     case conv, linear, matmul, batchNormalization, unary, clip, binary, softmax, pool, adaptiveAveragePool, concat
-    case reshape, flatten, transpose, reduce, pad, quantizeLinear, dequantizeLinear
+    case reshape, flatten, transpose, reduce, pad, recurrent, quantizeLinear, dequantizeLinear
+    case dynamicQuantize
   }
 
   private enum CodingKeys: CodingKey {
@@ -38,8 +39,10 @@ struct OpRecord: Codable {
       case .transpose: .transpose(try attributes(Op.Transpose.self))
       case .reduce: .reduce(try attributes(Op.Reduce.self))
       case .pad: .pad(try attributes(Op.Pad.self))
+      case .recurrent: .recurrent(try attributes(Op.Recurrent.self))
       case .quantizeLinear: .quantizeLinear(try attributes(Op.QuantizeLinear.self))
       case .dequantizeLinear: .dequantizeLinear(try attributes(Op.DequantizeLinear.self))
+      case .dynamicQuantize: .dynamicQuantize(try attributes(Op.DynamicQuantize.self))
       }
   }
 
@@ -66,8 +69,10 @@ struct OpRecord: Codable {
     case .transpose(let payload): try encode(.transpose, payload)
     case .reduce(let payload): try encode(.reduce, payload)
     case .pad(let payload): try encode(.pad, payload)
+    case .recurrent(let payload): try encode(.recurrent, payload)
     case .quantizeLinear(let payload): try encode(.quantizeLinear, payload)
     case .dequantizeLinear(let payload): try encode(.dequantizeLinear, payload)
+    case .dynamicQuantize(let payload): try encode(.dynamicQuantize, payload)
     }
   }
 }

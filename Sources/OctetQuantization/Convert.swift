@@ -37,17 +37,15 @@ private struct Converter {
   let siteParameters: [QuantizationParameters]
   private let producers: [String: Int]
   private var nodes: [Node] = []
-  private var parameters: [String: Parameter]
+  private var weights: QuantizedWeights
   /// The dequantized twin of each value.
   private var dequantized: [String: String] = [:]
-  /// The dequantized twins of each weight; layers that share it may quantize it in different ways.
-  private var weights: [String: [(quantization: QuantizationParameters, value: String)]] = [:]
 
   init(source: PreparedGraph, siteParameters: [QuantizationParameters]) {
     self.source = source
     self.siteParameters = siteParameters
     producers = source.graph.producers
-    parameters = source.graph.parameters
+    weights = QuantizedWeights(source.graph.parameters)
   }
 
   private var graph: Graph { source.graph }
@@ -72,7 +70,7 @@ private struct Converter {
         name: output.name, value: isMadeInFloat(output.value) ? output.value : dequantized[output.value] ?? output.value
       )
     }
-    let converted = try Graph(inputs: graph.inputs, nodes: nodes, outputs: outputs, parameters: parameters)
+    let converted = try Graph(inputs: graph.inputs, nodes: nodes, outputs: outputs, parameters: weights.parameters)
       .removingDeadNodes()
     return (converted, report())
   }
@@ -101,25 +99,12 @@ private struct Converter {
 
   private mutating func quantizeWeight(of node: inout Node, _ template: any Observer) throws {
     let name = node.inputs[1]!
-    let value = parameters[name]!.value
+    let value = graph.parameters[name]!.value
     let quantization = try naming(name) { try template.parameters(for: value) }
     if let obstacle = quantization.integerWeightObstacle(shape: value.shape) {
       throw OctetError(.unsupported, name, expected: "a weight that integer kernels take, as before", found: obstacle)
     }
-    let twins = weights[name, default: []]
-    if let twin = twins.first(where: { $0.quantization == quantization }) {
-      node.inputs[1] = twin.value
-      return
-    }
-    let suffix = twins.isEmpty ? "" : "_\(twins.count)"
-    let (stored, dequantize) = ("\(name).quantized\(suffix)", "\(name).dequantize\(suffix)")
-    parameters[stored] = Parameter(try naming(name) { try quantize(value, quantization) }, isTrainable: false)
-    nodes.append(
-      Node(
-        name: dequantize, op: .dequantizeLinear(Op.DequantizeLinear(quantization)), inputs: [stored],
-        outputs: [dequantize], modules: node.modules))
-    weights[name, default: []].append((quantization, dequantize))
-    node.inputs[1] = dequantize
+    node.inputs[1] = try weights.dequantized(name, quantization, modules: node.modules, in: &nodes)
   }
 
   private func report() -> ConversionReport {

@@ -44,7 +44,8 @@ enum IntegerForm {
     case .batchNormalization: return .none("batch normalization that is not fused has no integer form")
     case .matmul, .softmax, .pad, .binary(.sub), .binary(.div):
       return .none("\(node.op.kind.rawValue) has no integer form")
-    case .quantizeLinear, .dequantizeLinear: return .none("it is quantized already")
+    case .recurrent: return .none("\(node.op.kind.rawValue) is quantized dynamically")
+    case .quantizeLinear, .dequantizeLinear, .dynamicQuantize: return .none("it is quantized already")
     }
   }
 }
@@ -57,8 +58,12 @@ extension Node {
     case .linear, .batchNormalization: [inputs[0]].compactMap { $0 }
     case .matmul, .unary, .clip, .binary, .softmax, .pool, .adaptiveAveragePool, .concat, .reshape, .flatten,
       .transpose,
-      .reduce, .pad, .quantizeLinear, .dequantizeLinear:
+      .reduce, .pad, .quantizeLinear, .dequantizeLinear, .dynamicQuantize:
       inputs.compactMap { $0 }
+    case .recurrent:
+      [Op.Recurrent.Place.x, Op.Recurrent.Place.state, Op.Recurrent.Place.cell].compactMap {
+        $0 < inputs.count ? inputs[$0] : nil
+      }
     }
   }
 }

@@ -19,8 +19,10 @@ public enum Op: Sendable {
   case transpose(Transpose)
   case reduce(Reduce)
   case pad(Pad)
+  case recurrent(Recurrent)
   case quantizeLinear(QuantizeLinear)
   case dequantizeLinear(DequantizeLinear)
+  case dynamicQuantize(DynamicQuantize)
 
   /// The operation without its attributes.
   public enum Kind: String, Hashable, Sendable, Codable, CaseIterable {
@@ -32,7 +34,8 @@ public enum Op: Sendable {
     case concat, reshape, flatten, transpose
     case mean, sum
     case pad
-    case quantizeLinear, dequantizeLinear
+    case lstm, gru
+    case quantizeLinear, dequantizeLinear, dynamicQuantize
   }
 
   public var kind: Kind {
@@ -56,8 +59,10 @@ public enum Op: Sendable {
     case .transpose: .transpose
     case .reduce(let reduce): reduce.kind == .mean ? .mean : .sum
     case .pad: .pad
+    case .recurrent(let recurrent): recurrent.kind == .lstm ? .lstm : .gru
     case .quantizeLinear: .quantizeLinear
     case .dequantizeLinear: .dequantizeLinear
+    case .dynamicQuantize: .dynamicQuantize
     }
   }
 
@@ -80,8 +85,10 @@ public enum Op: Sendable {
     case .transpose(let payload): payload
     case .reduce(let payload): payload
     case .pad(let payload): payload
+    case .recurrent(let payload): payload
     case .quantizeLinear(let payload): payload
     case .dequantizeLinear(let payload): payload
+    case .dynamicQuantize(let payload): payload
     }
   }
 }
