@@ -64,10 +64,10 @@ struct WeightPlan {
         return "its weight is computed"
       }
       return "its weight is quantized already"
-    case .matmul:
+    case .matmul, .recurrent:
       return "only the weights of linear and convolution layers have a quantized form"
     case .batchNormalization, .unary, .clip, .binary, .softmax, .pool, .adaptiveAveragePool, .concat, .reshape,
-      .flatten, .transpose, .reduce, .pad, .quantizeLinear, .dequantizeLinear:
+      .flatten, .transpose, .reduce, .pad, .quantizeLinear, .dequantizeLinear, .dynamicQuantize:
       return "it has no weight to quantize"
     }
   }
