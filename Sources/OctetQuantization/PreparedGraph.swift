@@ -36,41 +36,16 @@ public final class PreparedGraph {
   ///
   /// - Throws: `OctetError`: `notObserved` if there is no batch, `notANumber` if a value is NaN (naming it), whatever a
   ///   replay throws for inputs that do not fit.
-  public func calibrate(_ batches: some Sequence<Tensor>) throws {
-    try calibrate(batches) { [$0] }
-  }
+  public func calibrate(_ batches: some Sequence<Tensor>) throws { try graph.calibrate(batches, tap: observe) }
 
   /// The same for graphs with several inputs: batches by the name of the input.
   public func calibrate(_ batches: some Sequence<[String: Tensor]>) throws {
-    let names = graph.inputs.map(\.name)
-    try calibrate(batches) { batch in
-      if let surplus = batch.keys.sorted().first(where: { !names.contains($0) }) {
-        throw OctetError(
-          .unknownName, "calibration", expected: "one of the inputs \(names.joined(separator: ", "))", found: surplus)
-      }
-      return try graph.inputs.map { input in
-        guard let tensor = batch[input.name] else {
-          throw OctetError(
-            .unknownName, "calibration", expected: "an input named \(input.name)",
-            found: batch.keys.sorted().joined(separator: ", "))
-        }
-        return tensor
-      }
-    }
+    try graph.calibrate(batches, tap: observe)
   }
 
-  private func calibrate<Batch>(_ batches: some Sequence<Batch>, _ inputs: (Batch) throws -> [Tensor]) throws {
-    var isEmpty = true
-    for batch in batches {
-      isEmpty = false
-      _ = try graph.replay(inputs(batch)) { value, tensor in
-        try self.sites.observe(value, tensor)
-        return tensor
-      }
-    }
-    guard !isEmpty else {
-      throw OctetError(.notObserved, "calibration", expected: "at least one batch", found: "none")
-    }
+  private func observe(_ value: String, _ tensor: Tensor) throws -> Tensor {
+    try sites.observe(value, tensor)
+    return tensor
   }
 
   /// The graph as a table with the site of every value, and scale and zero point where it has seen something.

@@ -86,7 +86,7 @@ public struct QConfigMap: Sendable {
     }
   }
 
-  private static func matches(_ glob: String, _ node: Node) -> Bool {
+  static func matches(_ glob: String, _ node: Node) -> Bool {
     func isMatch(_ name: String) -> Bool { fnmatch(glob, name, 0) == 0 }
     if isMatch(node.name) { return true }
     return node.modules.contains { module in
