@@ -53,6 +53,7 @@ let package = Package(
     .testTarget(
       name: "OctetFormatsTests", dependencies: ["OctetCore", "OctetFormats", "CZlib"], exclude: ["Fixtures"]),
     .testTarget(name: "OctetCLITests", dependencies: ["OctetCLI"]),
+    .testTarget(name: "OctetTests", dependencies: ["TestSupport", "Octet"]),
 
     .target(name: "TestSupport", dependencies: ["OctetCore", "OctetFormats"], path: "Tests/TestSupport"),
     .testTarget(name: "OctetCoreTests", dependencies: ["TestSupport", "OctetCore"]),

@@ -48,17 +48,33 @@ public final class PreparedGraph {
     return tensor
   }
 
-  /// The graph as a table with the site of every value, and scale and zero point where it has seen something.
+  /// The graph as a table with the site of every value, and scale and zero point where it has seen something. Notes say
+  /// why a value has no site, and which sites have seen nothing.
   public func tabular() -> Table {
     var annotations: [String: Graph.Annotation] = [:]
+    for node in graph.nodes {
+      guard case .float(let reason) = assignments[node.name]! else { continue }
+      for output in node.outputs { annotations[output] = Graph.Annotation(note: "float: \(reason)") }
+    }
+    for input in graph.inputs {
+      annotations[input.name] = Graph.Annotation(note: "float: no integer operation uses it")
+    }
     for site in sites {
-      let parameters = site.observations > 0 ? try? site.observer.calculateQParams() : nil
       for value in site.values {
         let kind = "\(type(of: site.observer))" + (value == site.name ? "" : " of \(site.name)")
-        annotations[value] = parameters.map { Graph.Annotation(site: kind, $0) } ?? Graph.Annotation(site: kind)
+        annotations[value] = annotation(of: site, kind)
       }
     }
     return graph.tabular(annotations)
+  }
+
+  private func annotation(of site: Site, _ kind: String) -> Graph.Annotation {
+    guard site.observations > 0 else { return Graph.Annotation(site: kind, note: "nothing observed") }
+    do {
+      return Graph.Annotation(site: kind, try site.observer.calculateQParams())
+    } catch {
+      return Graph.Annotation(site: kind, note: "\(error)")
+    }
   }
 
   /// Prints ``tabular()``.
