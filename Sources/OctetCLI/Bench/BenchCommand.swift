@@ -18,11 +18,14 @@ struct BenchCommand: ParsableCommand {
       'octet bench call' times the smallest int8 product (1 × 1 × 1 to uint8) instead: called from C, called from Swift as
       the engine does, and as a session of one layer, which quantizes before and dequantizes after; and two threads that
       get an item each with nothing to do. Nanoseconds a call.
+
+      'octet bench calibrate' calibrates the demo's network with each observer: how long that takes, over a replay that is not
+      watched, and how long it takes to find the parameters afterwards.
       """)
 
   @Argument(
     help: ArgumentHelp(
-      "\(Suite.all.map(\.name).joined(separator: ", ")), call, or any kind of kernel (softmax, add …).",
+      "\(Suite.all.map(\.name).joined(separator: ", ")), call, calibrate, or any kind of kernel (softmax, add …).",
       valueName: "what"))
   var what: String
 
@@ -79,6 +82,11 @@ struct BenchCommand: ParsableCommand {
       }
       return
     }
+    if what == "calibrate" {
+      guard parameters.isEmpty, [m, n, k] == [nil, nil, nil], weights == nil, isa == nil, !suite else {
+        throw ValidationError("calibrate takes --threads alone; OCTET_ISA chooses the instruction set")
+      }
+    }
     guard (1...1024).contains(threads) else {
       throw ValidationError("--threads takes a number from 1 to 1024, not \(threads)")
     }
@@ -86,11 +94,12 @@ struct BenchCommand: ParsableCommand {
       let names = InstructionSet.all.filter(\.isSupported).map(\.name).joined(separator: ", ")
       throw ValidationError("--isa takes what this CPU has (\(names)), not \(isa)")
     }
-    _ = try problems()
+    if what != "calibrate" { _ = try problems() }
   }
 
   func run() throws {
     if what == "call" { return try CallReport().show(json: json) }
+    if what == "calibrate" { return try CalibrationReport(threads: threads).show(json: json) }
     let set = try InstructionSet.all.first { $0.name == isa } ?? InstructionSet.chosen()
     let problems = try problems()
     let pool = threads > 1 ? octet_pool_create(threads) : nil
@@ -129,7 +138,7 @@ struct BenchCommand: ParsableCommand {
       let others = KernelKind.all.map(\.name).filter { kind in !Suite.all.contains { $0.name == kind } }
       throw ValidationError(
         """
-        there is nothing called \(what) to measure, but \(Suite.all.map(\.name).joined(separator: ", ")), call; and the \
+        there is nothing called \(what) to measure, but \(Suite.all.map(\.name).joined(separator: ", ")), call, calibrate; and the \
         kinds \(others.joined(separator: ", "))
         """)
     }
