@@ -38,7 +38,7 @@ let package = Package(
     .target(name: "OctetNN", dependencies: ["OctetCore", "OctetGraph"]),
     .target(
       name: "OctetQuantization",
-      dependencies: ["OctetCore", "OctetGraph", .product(name: "Logging", package: "swift-log")]),
+      dependencies: ["OctetCore", "OctetGraph", "CThreadPool", .product(name: "Logging", package: "swift-log")]),
     .target(name: "OctetEngine", dependencies: ["OctetCore", "OctetGraph", "CKernels", "CThreadPool"]),
     .target(name: "OctetFormats", dependencies: ["OctetCore", "OctetGraph", "CZlib"]),
     .target(
@@ -66,7 +66,10 @@ let package = Package(
     .target(name: "CAllocationCount", path: "Tests/CAllocationCount", publicHeadersPath: "."),
     .testTarget(
       name: "OctetQuantizationTests",
-      dependencies: ["TestNetworks", "TestSupport", "OctetCore", "OctetGraph", "OctetNN", "OctetQuantization"]),
+      dependencies: [
+        "CAllocationCount", "TestNetworks", "TestSupport", "OctetCore", "OctetGraph", "OctetNN", "OctetQuantization",
+        .product(name: "Logging", package: "swift-log"),
+      ]),
     .testTarget(
       name: "OctetEngineTests",
       dependencies: [

@@ -46,11 +46,22 @@ public final class PreparedGPTQ {
   ///
   /// - Throws: `OctetError`: `notObserved` if there is no batch, `notANumber` if an input of a layer is NaN or infinite
   ///   (naming it), whatever a replay throws for inputs that do not fit.
-  public func calibrate(_ batches: some Sequence<Tensor>) throws { try graph.calibrate(batches, tap: observe) }
+  public func calibrate(_ batches: some Sequence<Tensor>) throws { try calibrate(batches) { [$0] } }
 
   /// The same for graphs with several inputs: batches by the name of the input.
   public func calibrate(_ batches: some Sequence<[String: Tensor]>) throws {
-    try graph.calibrate(batches, tap: observe)
+    try calibrate(batches) { try graph.inputs(of: $0) }
+  }
+
+  private func calibrate<Batch>(_ batches: some Sequence<Batch>, _ inputs: (Batch) throws -> [Tensor]) throws {
+    var isEmpty = true
+    for batch in batches {
+      isEmpty = false
+      _ = try graph.replay(inputs(batch), tap: observe)
+    }
+    guard !isEmpty else {
+      throw OctetError(.notObserved, "calibration", expected: "at least one batch", found: "none")
+    }
   }
 
   private func observe(_ value: String, _ tensor: Tensor) throws -> Tensor {
