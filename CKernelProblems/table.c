@@ -34,6 +34,8 @@
     KIND(layer_norm)             \
     KIND(lstm_gates)             \
     KIND(gru_gates)              \
+    KIND(scale_rows)             \
+    KIND(scale_channels)         \
     KIND(quantize_channels)      \
     KIND(dequantize_channels)    \
     KIND(fake_quantize_channels) \

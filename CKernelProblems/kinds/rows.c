@@ -264,3 +264,84 @@ static void layer_norm_run(octet_problem *p, size_t first, size_t last, void *sc
 static const octet_parameter layer_norm_parameters[] = {
     ROWS, {.name = "strange", .choices = (const char *[]){"no"}}, OCTET_CHOICE("affine", "yes", "no")};
 ROWS_KIND(layer_norm, "layer-norm", float_work)
+
+// MARK: - Sums of bytes with parameters of their own for every row
+
+enum { row_scale_buffer = 2, row_zero_buffer, sums_buffer, channel_scale_buffer, channel_bias_buffer };
+static const float dynamic_lower = -30, dynamic_upper = 50;
+// Sums of 300 products at most, whatever the zero points: nothing overflows.
+static int32_t drawn(octet_random *random, int32_t width) {
+    return (int32_t)(octet_random_next(random) % (uint64_t)(2 * width + 1)) - width;
+}
+static void scale_rows_make(octet_problem *p) {
+    rows_state *s = start(p);
+    octet_random random = octet_random_of(p);
+    int32_t *sum = octet_add_input(p, octet_s32, s->rows * s->columns);
+    for (size_t i = 0; i < s->rows * s->columns; i++) sum[i] = drawn(&random, 300 * 255 * 128);
+    octet_add_output(p, octet_f32, s->rows * s->columns, 0);
+    octet_random_floats(&random, octet_add_input(p, octet_f32, s->rows), s->rows, 0.001f, 0.1f);
+    int32_t *place = octet_add_input(p, octet_s32, s->rows), *sums;
+    for (size_t i = 0; i < s->rows; i++) place[i] = (int32_t)(octet_random_next(&random) % 256);
+    sums = octet_add_input(p, octet_s32, s->columns);
+    for (size_t i = 0; i < s->columns; i++) sums[i] = drawn(&random, 300 * 128);
+    octet_random_floats(&random, octet_add_input(p, octet_f32, s->columns), s->columns, 0.00001f, 0.001f);
+    octet_random_floats(&random, octet_add_input(p, octet_f32, s->columns), s->columns, -5, 5);
+}
+static void scale_rows_expect(octet_problem *p) {
+    const rows_state *s = p->state;
+    const int32_t *sum = octet_data(p, input_buffer), *sums = octet_data(p, sums_buffer);
+    const int32_t *place = octet_data(p, row_zero_buffer);
+    const float *scale = octet_data(p, row_scale_buffer), *scales = octet_data(p, channel_scale_buffer);
+    const float *bias = octet_data(p, channel_bias_buffer);
+    float *out = octet_expected(p, output_buffer);
+    for (size_t row = 0; row < s->rows; row++, sum += s->columns, out += s->columns)
+        for (size_t i = 0; i < s->columns; i++) {
+            const float product = (float)(sum[i] - place[row] * sums[i]) * (scale[row] * scales[i]);
+            out[i] = octet_clamp(product + bias[i], dynamic_lower, dynamic_upper);
+        }
+}
+static void scale_rows_run(octet_problem *p, size_t first, size_t last, void *scratch) {
+    (void)scratch;
+    const rows_state *s = p->state;
+    const part r = part_of(p, first, last);
+    p->isa->scale_rows((const int32_t *)s->input + r.row * s->columns, r.count, s->columns,
+                       (const float *)octet_data(p, row_scale_buffer) + r.row,
+                       (const int32_t *)octet_data(p, row_zero_buffer) + r.row, octet_data(p, sums_buffer),
+                       octet_data(p, channel_scale_buffer), octet_data(p, channel_bias_buffer), dynamic_lower,
+                       dynamic_upper, (float *)s->output + r.row * s->columns);
+}
+static const octet_parameter scale_rows_parameters[] = {ROWS};
+ROWS_KIND(scale_rows, "scale-rows", float_work)
+
+static void scale_channels_make(octet_problem *p) {
+    rows_state *s = start(p);
+    octet_random random = octet_random_of(p);
+    const size_t count = s->rows * s->columns;
+    int32_t *sums = octet_add_input(p, octet_s32, count);
+    for (size_t i = 0; i < count; i++) sums[i] = drawn(&random, 65000 * 127);
+    octet_add_output(p, octet_s32, count, 0);
+    octet_random_floats(&random, octet_add_input(p, octet_f32, count), count, 0.00001f, 1);
+    octet_add_output(p, octet_f32, count, 0);
+}
+enum { own_scale_buffer = 2, out_scale_buffer };
+static const int32_t own_zero = 255;
+static const float own_scale = 0.37f;
+static void scale_channels_expect(octet_problem *p) {
+    const rows_state *s = p->state;
+    const int32_t *sums = octet_data(p, input_buffer);
+    const float *scales = octet_data(p, own_scale_buffer);
+    int32_t *initial = octet_expected(p, output_buffer);
+    float *out = octet_expected(p, out_scale_buffer);
+    for (size_t i = 0; i < s->rows * s->columns; i++) initial[i] = -own_zero * sums[i], out[i] = own_scale * scales[i];
+}
+static void scale_channels_run(octet_problem *p, size_t first, size_t last, void *scratch) {
+    (void)scratch;
+    const rows_state *s = p->state;
+    const part r = part_of(p, first, last);
+    const size_t from = r.row * s->columns;
+    p->isa->scale_channels((const int32_t *)s->input + from, (const float *)octet_data(p, own_scale_buffer) + from,
+                           r.count * s->columns, own_scale, own_zero, (int32_t *)s->output + from,
+                           (float *)octet_data(p, out_scale_buffer) + from);
+}
+static const octet_parameter scale_channels_parameters[] = {ROWS};
+ROWS_KIND(scale_channels, "scale-channels", float_work)

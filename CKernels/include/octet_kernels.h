@@ -296,15 +296,26 @@ typedef struct octet_isa {
     // row. NULL: no scale, no bias.
     void (*layer_norm_f32)(const float *x, size_t rows, size_t columns, const float *scale, const float *bias,
                            float epsilon, float *out);
-    // gates: [rows, 4, hidden] in the order input i, forget f, fresh g, output o (that of PyTorch), before activation:
+    // The gates of `units` hidden units, the first of which the pointers point to. What comes from the input and what
+    // comes from the state, each [rows, 4, hidden] in the order input i, forget f, fresh g, output o (that of
+    // PyTorch), before activation and to be added:
     //     next_cell = σ(f) · cell + σ(i) · tanh(g),  out = σ(o) · tanh(next_cell);  next_cell may be cell
-    void (*lstm_gates_f32)(const float *gates, const float *cell, size_t rows, size_t hidden, float *next_cell,
-                           float *out);
-    // What comes from the input and what from the state, each [rows, 3, hidden] in the order reset r, update z, fresh n
-    // (that of PyTorch; ONNX: linear_before_reset), before activation:
+    void (*lstm_gates_f32)(const float *from_input, const float *from_state, const float *cell, size_t rows,
+                           size_t hidden, size_t units, float *next_cell, float *out);
+    // The same with each [rows, 3, hidden] in the order reset r, update z, fresh n (that of PyTorch; ONNX:
+    // linear_before_reset):
     //     n' = tanh(n_input + σ(r) · n_state),  out = n' + σ(z) · (state − n');  out may be state
     void (*gru_gates_f32)(const float *from_input, const float *from_state, const float *state, size_t rows,
-                          size_t hidden, float *out);
+                          size_t hidden, size_t units, float *out);
+    // What a product's epilogue needs for activations whose scale and zero point are known only when they are there:
+    //     initial[c] = −zero · sums[c],  out_scale[c] = scale · scales[c]
+    void (*scale_channels)(const int32_t *sums, const float *scales, size_t channels, float scale, int32_t zero,
+                           int32_t *initial, float *out_scale);
+    // The same for activations with a scale and a zero point for each row, after a product with int32 results:
+    //     out = clamp(float(sum − zero[row] · sums[c]) · (scale[row] · scales[c]) + bias[c], lower, upper)
+    void (*scale_rows)(const int32_t *sum, size_t rows, size_t channels, const float *scale, const int32_t *zero,
+                       const int32_t *sums, const float *scales, const float *bias, float lower, float upper,
+                       float *out);
     // [channels, pixels] → [pixels, channels] and back, of one image
     void (*to_nhwc_u8)(const uint8_t *from, size_t channels, size_t pixels, uint8_t *to);
     void (*to_nhwc_f32)(const float *from, size_t channels, size_t pixels, float *to);

@@ -199,8 +199,8 @@ extension Lowering {
       return .slot(try realSlot(name, .rowMajor, node.name))
     }
     let slots = node.outputs.map { newSlot($0, graph.types[$0]!.dtype, .rowMajor) }
-    steps.append(ReferenceStep(name: node.name, op: node.op, operands: operands, output: slots[0]))
-    views[node.outputs[0]] = .float(slots[0])
+    steps.append(ReferenceStep(name: node.name, op: node.op, operands: operands, outputs: slots))
+    for (value, slot) in zip(node.outputs, slots) { views[value] = .float(slot) }
   }
 
   /// Sets the view of a node's result, or of what it is quantized to.

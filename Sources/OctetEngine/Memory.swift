@@ -11,6 +11,8 @@ struct Shapes {
   func shape(_ slot: Int) -> [Int] { types[slots[slot].value]!.fixedShape! }
 
   func count(_ slot: Int) -> Int { elementCount(of: shape(slot)) }
+
+  func byteCount(_ slot: Int) -> Int { slots[slot].dtype.byteCount(of: count(slot)) }
 }
 
 /// Where everything is in one run of a plan.
@@ -22,14 +24,16 @@ final class Memory {
   private let arena: TensorStorage
   private let scratch: TensorStorage
   private let scratchStride: Int
+  private let sharedWorkspace: TensorStorage
   private var kept: [EpilogueConstants] = []
   private var failure: (any Error)?
 
-  init(shapes: Shapes, offsets: [Int?], arenaSize: Int, scratchSize: Int) {
+  init(shapes: Shapes, offsets: [Int?], arenaSize: Int, scratchSize: Int, workspaceSize: Int) {
     self.shapes = shapes
     arena = TensorStorage(byteCount: arenaSize)
     scratchStride = (scratchSize + 127) / 64 * 64
     scratch = TensorStorage(byteCount: scratchStride * shapes.threads)
+    sharedWorkspace = TensorStorage(byteCount: workspaceSize)
     addresses = .allocate(capacity: max(shapes.slots.count, 1))
     for slot in shapes.slots.indices {
       // Slots outside the arena are set before every run.
@@ -64,6 +68,9 @@ final class Memory {
 
   @inline(__always)
   func floats(_ slot: Int) -> UnsafeMutablePointer<Float> { addresses[slot].assumingMemoryBound(to: Float.self) }
+
+  /// The memory that the workers of one step share, 64-byte aligned.
+  var workspace: UnsafeMutableRawPointer { sharedWorkspace.base }
 
   func scratch(_ worker: Int) -> UnsafeMutableRawPointer { scratch.base + worker * scratchStride }
 

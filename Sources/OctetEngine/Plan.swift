@@ -28,7 +28,7 @@ public final class Plan: Sendable {
     integerNodes = lowering.integerNodes
     var lastUse = [Int](repeating: -1, count: lowering.slots.count)
     for (index, step) in lowering.steps.enumerated() {
-      for slot in step.inputs + [step.output] { lastUse[lowering.slots[slot].root] = index }
+      for slot in step.inputs + step.outputs { lastUse[lowering.slots[slot].root] = index }
     }
     for slot in lowering.outputs { lastUse[lowering.slots[slot].root] = lowering.steps.count }
     self.lastUse = lastUse
@@ -40,11 +40,12 @@ public final class Plan: Sendable {
       let slot = slots[slot]
       return slot.dtype.rawValue + (slot.layout == .nhwc ? " NHWC" : "")
     }
+    func forms(_ slots: [Int]) -> String { Set(slots.map(form)).sorted().joined(separator: ", ") }
     var table = Table(["step", "runs", "from", "to", "shape"])
     for step in steps {
       table.append(
-        step.name, step.label, Set(step.inputs.map(form)).sorted().joined(separator: ", "), form(step.output),
-        "\(graph.types[slots[step.output].value]!.shape)")
+        step.name, step.label, forms(step.inputs), forms(step.outputs),
+        step.outputs.map { "\(graph.types[slots[$0].value]!.shape)" }.joined(separator: ", "))
     }
     return table
   }

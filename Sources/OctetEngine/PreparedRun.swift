@@ -30,22 +30,24 @@ final class PreparedRun {
     var graph = plan.graph
     for index in inputs.indices { graph.inputs[index].type = inputs[index].type }
     let shapes = Shapes(slots: plan.slots, types: try graph.validated().types, threads: threads)
-    for slot in plan.slots.indices where plan.slots[slot].dtype.byteCount(of: shapes.count(slot)) > Self.largestSize {
+    for slot in plan.slots.indices where shapes.byteCount(slot) > Self.largestSize {
       throw OctetError(
         .unsupported, plan.slots[slot].value, expected: "a value that fits into memory",
         found: "\(shapes.types[plan.slots[slot].value]!)")
     }
     let (offsets, size) = Self.layOut(plan, shapes)
     let scratch = try plan.steps.map { try $0.scratchSize(shapes) }.max() ?? 0
-    let results = plan.outputs.reduce(0) { $0 + plan.slots[$1].dtype.byteCount(of: shapes.count($1)) }
-    guard size + results + scratch * threads <= Self.largestSize else {
+    let workspace = try plan.steps.map { try $0.workspaceSize(shapes) }.max() ?? 0
+    let results = plan.outputs.reduce(0) { $0 + shapes.byteCount($1) }
+    byteCount = size + workspace + scratch * threads
+    guard byteCount + results <= Self.largestSize else {
       throw OctetError(
         .unsupported, "inputs of \(inputs.map(\.shape))", expected: "values of at most \(Self.largestSize) bytes",
-        found: "\(size + results + scratch * threads)")
+        found: "\(byteCount + results)")
     }
-    byteCount = size + scratch * threads
-    memory = Memory(shapes: shapes, offsets: offsets, arenaSize: size, scratchSize: scratch)
-    calls = try plan.steps.map { [memory] in try $0.bind(memory) }
+    memory = Memory(
+      shapes: shapes, offsets: offsets, arenaSize: size, scratchSize: scratch, workspaceSize: workspace)
+    calls = try plan.steps.flatMap { [memory] in try $0.bind(memory) }
     outputShapes = plan.outputs.map(shapes.shape)
     let aliases = Dictionary(grouping: plan.slots.indices) { plan.slots[$0].root }
     func slots(of values: [Int]) -> [(slot: Int, index: Int)] {
@@ -91,18 +93,19 @@ final class PreparedRun {
     var size = 0
     for (index, step) in plan.steps.enumerated() {
       live.removeAll { $0.until < index }
-      let slot = step.output
-      guard plan.slots[slot].root == slot, !plan.outputs.contains(slot), !plan.inputs.contains(slot) else { continue }
-      let bytes = (plan.slots[slot].dtype.byteCount(of: shapes.count(slot)) + 127) / 64 * 64
-      // The first gap that is wide enough.
-      var start = 0
-      for taken in live.sorted(by: { $0.range.lowerBound < $1.range.lowerBound }) {
-        if taken.range.lowerBound >= start + bytes { break }
-        start = max(start, taken.range.upperBound)
+      for slot in step.outputs {
+        guard plan.slots[slot].root == slot, !plan.outputs.contains(slot), !plan.inputs.contains(slot) else { continue }
+        let bytes = (shapes.byteCount(slot) + 127) / 64 * 64
+        // The first gap that is wide enough.
+        var start = 0
+        for taken in live.sorted(by: { $0.range.lowerBound < $1.range.lowerBound }) {
+          if taken.range.lowerBound >= start + bytes { break }
+          start = max(start, taken.range.upperBound)
+        }
+        offsets[slot] = start
+        live.append((start..<start + bytes, plan.lastUse[slot]))
+        size = max(size, start + bytes)
       }
-      offsets[slot] = start
-      live.append((start..<start + bytes, plan.lastUse[slot]))
-      size = max(size, start + bytes)
     }
     return (offsets, size)
   }

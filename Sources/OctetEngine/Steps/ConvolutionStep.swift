@@ -2,7 +2,7 @@ import CKernels
 import OctetCore
 
 /// Dense or grouped convolution, and linear layers as its 1×1 case.
-struct ConvolutionStep: Step {
+struct ConvolutionStep: SingleCallStep {
   let name: String
   let inputs: [Int]
   let output: Int
@@ -42,7 +42,7 @@ struct ConvolutionStep: Step {
     return octet_conv_scratch_size(isInteger ? InstructionSet.current.int8 : InstructionSet.current.float32, &shape)
   }
 
-  func bind(_ memory: Memory) -> Call {
+  func call(_ memory: Memory) -> Call {
     let (shape, batch) = geometry(memory.shapes)
     let (from, to) = (inputs[0], output)
     let residual = inputs.count > 1 ? inputs[1] : nil

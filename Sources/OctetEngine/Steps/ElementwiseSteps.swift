@@ -2,7 +2,7 @@ import CKernels
 import OctetCore
 
 /// Float to integers, integers to float, and integers to integers of another scale.
-struct ScaleStep: Step {
+struct ScaleStep: SingleCallStep {
   let name: String
   let inputs: [Int]
   let output: Int
@@ -14,7 +14,7 @@ struct ScaleStep: Step {
 
   var label: String { kind.rawValue }
 
-  func bind(_ memory: Memory) -> Call {
+  func call(_ memory: Memory) -> Call {
     let (from, to) = (inputs[0], output)
     let kernels = memory.kernels
     let count = memory.shapes.count(to)
@@ -47,7 +47,7 @@ struct ScaleStep: Step {
 }
 
 /// A clip or ReLU that stands alone; integers keep their scale.
-struct ClipStep: Step {
+struct ClipStep: SingleCallStep {
   let name: String
   let inputs: [Int]
   let output: Int
@@ -55,7 +55,7 @@ struct ClipStep: Step {
   let isInteger: Bool
   var label: String { "\(activation)" }
 
-  func bind(_ memory: Memory) -> Call {
+  func call(_ memory: Memory) -> Call {
     let (from, to) = (inputs[0], output)
     let kernels = memory.kernels
     let range = activation.range
@@ -78,7 +78,7 @@ struct ClipStep: Step {
 }
 
 /// Sum or product of two values of the same shape and layout.
-struct BinaryStep: Step {
+struct BinaryStep: SingleCallStep {
   let name: String
   let inputs: [Int]
   let output: Int
@@ -86,7 +86,7 @@ struct BinaryStep: Step {
   let isInteger: Bool
   var label: String { kind.rawValue }
 
-  func bind(_ memory: Memory) -> Call {
+  func call(_ memory: Memory) -> Call {
     let (a, b, to) = (inputs[0], inputs[1], output)
     let kernels = memory.kernels
     let count = memory.shapes.count(to)

@@ -2,7 +2,7 @@ import CKernels
 import OctetCore
 
 /// Between the order of a shape [n, c, h, w] and NHWC; also for rows [n, c·h·w].
-struct LayoutStep: Step {
+struct LayoutStep: SingleCallStep {
   let name: String
   let inputs: [Int]
   let output: Int
@@ -11,7 +11,7 @@ struct LayoutStep: Step {
   let toNHWC: Bool
   var label: String { toNHWC ? "to NHWC" : "from NHWC" }
 
-  func bind(_ memory: Memory) -> Call {
+  func call(_ memory: Memory) -> Call {
     let (from, to) = (inputs[0], output)
     let images = memory.shapes.shape(from)[0]
     let size = images == 0 ? 0 : memory.shapes.count(from) / images
@@ -38,7 +38,7 @@ struct LayoutStep: Step {
 }
 
 /// The axes in another order, both sides in the order of their shapes.
-struct TransposeStep: Step {
+struct TransposeStep: SingleCallStep {
   let name: String
   let inputs: [Int]
   let output: Int
@@ -47,7 +47,7 @@ struct TransposeStep: Step {
   let isInteger: Bool
   var label: String { "transpose" }
 
-  func bind(_ memory: Memory) -> Call {
+  func call(_ memory: Memory) -> Call {
     let (from, to) = (inputs[0], output)
     let source = memory.shapes.shape(from)
     let shape = memory.shapes.shape(to)
@@ -85,7 +85,7 @@ struct TransposeStep: Step {
 }
 
 /// Values one after another along an axis, all in the same layout and scale.
-struct ConcatStep: Step {
+struct ConcatStep: SingleCallStep {
   let name: String
   let inputs: [Int]
   let output: Int
@@ -93,7 +93,7 @@ struct ConcatStep: Step {
   let isInteger: Bool
   var label: String { "concat" }
 
-  func bind(_ memory: Memory) -> Call {
+  func call(_ memory: Memory) -> Call {
     let to = output
     let layout = memory.shapes.slots[to].layout
     func inMemory(_ slot: Int) -> [Int] {
@@ -120,14 +120,14 @@ struct ConcatStep: Step {
 }
 
 /// A result that does not depend on the inputs.
-struct ConstantStep: Step {
+struct ConstantStep: SingleCallStep {
   let name: String
   let tensor: Tensor
   let inputs: [Int] = []
   let output: Int
   var label: String { "constant" }
 
-  func bind(_ memory: Memory) -> Call {
+  func call(_ memory: Memory) -> Call {
     let (tensor, to) = (tensor, output)
     return Call { _, _ in
       tensor.withUnsafeBytes { memory.addresses[to].copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
@@ -136,13 +136,13 @@ struct ConstantStep: Step {
 }
 
 /// A copy, for a result that must not share memory with another one.
-struct CopyStep: Step {
+struct CopyStep: SingleCallStep {
   let name: String
   let inputs: [Int]
   let output: Int
   var label: String { "copy" }
 
-  func bind(_ memory: Memory) -> Call {
+  func call(_ memory: Memory) -> Call {
     let (from, to) = (inputs[0], output)
     let bytes = memory.shapes.slots[to].dtype.byteCount(of: memory.shapes.count(to))
     return Call { _, _ in memory.addresses[to].copyMemory(from: memory.addresses[from], byteCount: bytes) }

@@ -2,7 +2,7 @@ import CKernels
 import OctetCore
 
 /// Pooling over NHWC: windows, adaptive windows of equal size, or the whole image.
-struct PoolStep: Step {
+struct PoolStep: SingleCallStep {
   enum Window {
     case pool(Op.Pool)
     /// The average of windows chosen for this size.
@@ -25,7 +25,7 @@ struct PoolStep: Step {
     }
   }
 
-  func bind(_ memory: Memory) -> Call {
+  func call(_ memory: Memory) -> Call {
     let (from, to) = (inputs[0], output)
     let shape = memory.shapes.shape(from)
     var geometry = octet_window()

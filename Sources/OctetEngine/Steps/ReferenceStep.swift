@@ -11,18 +11,17 @@ struct ReferenceStep: Step {
   let name: String
   let op: Op
   let operands: [Operand?]
-  let output: Int
+  let outputs: [Int]
   var label: String { "\(op.kind.rawValue) (reference)" }
 
   var inputs: [Int] {
     operands.compactMap { if case .slot(let slot)? = $0 { slot } else { nil } }
   }
 
-  func bind(_ memory: Memory) -> Call {
-    let (op, operands, to, name) = (op, operands, output, name)
+  func bind(_ memory: Memory) -> [Call] {
+    let (op, operands, outputs, name) = (op, operands, outputs, name)
     let slots = memory.shapes.slots
-    let bytes = slots[to].dtype.byteCount(of: memory.shapes.count(to))
-    return Call { _, _ in
+    let call = Call { _, _ in
       do {
         let tensors = operands.map { operand -> Tensor? in
           switch operand {
@@ -36,11 +35,16 @@ struct ReferenceStep: Step {
             return Tensor(storage: TensorStorage(borrowing: view, from: memory), shape: shape, dtype: dtype)
           }
         }
-        let result = try apply(op, tensors)[0]
-        result.withUnsafeBytes { memory.addresses[to].copyMemory(from: $0.baseAddress!, byteCount: bytes) }
+        for (result, to) in zip(try apply(op, tensors), outputs) {
+          result.withUnsafeBytes { bytes in
+            guard let base = bytes.baseAddress else { return }
+            memory.addresses[to].copyMemory(from: base, byteCount: bytes.count)
+          }
+        }
       } catch {
         memory.record(error, name)
       }
     }
+    return [call]
   }
 }
