@@ -6,6 +6,8 @@
 enum { group_size = octet_activation_group_size, cache_line = 64, most_rows = 4 };
 // What the activations of a block of rows may take, so that they stay in the second-level cache with some weights.
 enum { block_bytes = 192 << 10 };
+// Waking another thread costs as much as this many products.
+enum { least_task_products = 100000 };
 
 // Where things lie in packed memory: weights, then scales, then zero points, each in panels.
 typedef struct {
@@ -60,8 +62,7 @@ void octet_weights_pack(const octet_weights_family *family, const octet_weights_
         for (size_t g = 0; g < p.scales; g++) {
             const size_t place = (panel * p.scales + g) * nr + lane;
             memcpy((char *)packed + p.scales_offset + place * sizeof(float), &scales[n * p.scales + g], sizeof(float));
-            if (s->has_zeros)
-                ((uint8_t *)packed)[p.zeros_offset + place] = (uint8_t)(zeros[n * p.scales + g] + shift);
+            if (s->has_zeros) ((uint8_t *)packed)[p.zeros_offset + place] = (uint8_t)(zeros[n * p.scales + g] + shift);
         }
     }
 }
@@ -81,7 +82,8 @@ static split split_of(const octet_weights_family *family, const octet_weights_sh
     split result;
     result.block_rows = octet_smaller(rows, octet_round_up(octet_divide_up(rows, octet_larger(blocks, 1)), family->mr));
     result.row_blocks = octet_divide_up(rows, octet_larger(result.block_rows, 1));
-    const size_t shares = result.row_blocks ? octet_divide_up(threads, result.row_blocks) : 1;
+    const size_t worth = octet_larger(result.block_rows * s->n * s->k / least_task_products, 1);
+    const size_t shares = octet_smaller(octet_divide_up(threads, octet_larger(result.row_blocks, 1)), worth);
     result.channel_blocks = octet_smaller(shares, octet_divide_up(p.panels, family->panels));
     return result;
 }
