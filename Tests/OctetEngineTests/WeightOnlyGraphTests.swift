@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 /// Graphs with integer weights and float activations, in files and in plans.
-@Suite struct WeightOnlyTests {
+@Suite struct WeightOnlyGraphTests {
   private func mlp(_ width: Int, _ hidden: Int) throws -> Graph {
     let module = Sequential(Linear(width, hidden), ReLU(), Linear(hidden, width))
     try module.initialize(seed: 5)
