@@ -64,10 +64,11 @@ struct WeightPlan {
         return "its weight is computed"
       }
       return "its weight is quantized already"
-    case .matmul, .recurrent:
+    case .matmul, .recurrent, .convTranspose, .gather:
       return "only the weights of linear and convolution layers have a quantized form"
-    case .batchNormalization, .unary, .clip, .binary, .softmax, .pool, .adaptiveAveragePool, .concat, .reshape,
-      .flatten, .transpose, .reduce, .pad, .quantizeLinear, .dequantizeLinear, .dynamicQuantize:
+    case .batchNormalization, .normalize, .unary, .clip, .prelu, .binary, .compare, .where, .cast, .softmax, .pool,
+      .adaptiveAveragePool, .resize, .concat, .split, .slice, .reshape, .flatten, .squeeze, .unsqueeze, .expand,
+      .transpose, .pad, .reduce, .argmax, .topK, .quantizeLinear, .dequantizeLinear, .dynamicQuantize:
       return "it has no weight to quantize"
     }
   }
