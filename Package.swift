@@ -38,7 +38,7 @@ let package = Package(
     .target(name: "OctetNN", dependencies: ["OctetCore", "OctetGraph"]),
     .target(
       name: "OctetQuantization",
-      dependencies: ["OctetCore", "OctetGraph", .product(name: "Logging", package: "swift-log")]),
+      dependencies: ["OctetCore", "OctetGraph", "CThreadPool", .product(name: "Logging", package: "swift-log")]),
     .target(name: "OctetEngine", dependencies: ["OctetCore", "OctetGraph", "CKernels", "CThreadPool"]),
     .target(name: "OctetFormats", dependencies: ["OctetCore", "OctetGraph", "CZlib"]),
     .target(
@@ -53,6 +53,7 @@ let package = Package(
     .testTarget(
       name: "OctetFormatsTests", dependencies: ["OctetCore", "OctetFormats", "CZlib"], exclude: ["Fixtures"]),
     .testTarget(name: "OctetCLITests", dependencies: ["OctetCLI"]),
+    .testTarget(name: "OctetTests", dependencies: ["TestSupport", "Octet"]),
 
     .target(name: "TestSupport", dependencies: ["OctetCore", "OctetFormats"], path: "Tests/TestSupport"),
     .testTarget(name: "OctetCoreTests", dependencies: ["TestSupport", "OctetCore"]),
@@ -65,7 +66,10 @@ let package = Package(
     .target(name: "CAllocationCount", path: "Tests/CAllocationCount", publicHeadersPath: "."),
     .testTarget(
       name: "OctetQuantizationTests",
-      dependencies: ["TestNetworks", "TestSupport", "OctetCore", "OctetGraph", "OctetNN", "OctetQuantization"]),
+      dependencies: [
+        "CAllocationCount", "TestNetworks", "TestSupport", "OctetCore", "OctetGraph", "OctetNN", "OctetQuantization",
+        .product(name: "Logging", package: "swift-log"),
+      ]),
     .testTarget(
       name: "OctetEngineTests",
       dependencies: [

@@ -40,7 +40,8 @@
     KIND(dequantize_channels)    \
     KIND(fake_quantize_channels) \
     KIND(min_max_channels)       \
-    KIND(sgemm)
+    KIND(sgemm)                  \
+    KIND(weight_only)
 
 #define KIND(name) extern const octet_kind octet_kind_##name;
 KINDS(KIND)

@@ -60,3 +60,13 @@ const char *octet_window_refusal(const octet_window *w, size_t batch) {
     if (!sums_fit(w->kernel_h * w->kernel_w)) return "sums overflow int32";
     return NULL;
 }
+
+const char *octet_weights_refusal(const octet_weights_shape *s, size_t rows) {
+    if (!s->n) return "there are no channels";
+    if (!s->k || !rows) return "there is no input";
+    if (s->bits != 4 && s->bits != 8) return "weights have neither 4 nor 8 bits";
+    if (s->group % 32) return "groups are not of a multiple of 32";
+    // (Panels and groups are rounded up, by a factor of 64 and of 32 at most.)
+    if (!FITS(rows, s->k, 64) || !FITS(rows, s->n) || !FITS(s->n, s->k, 64 * 32)) return "sizes overflow";
+    return NULL;
+}

@@ -137,6 +137,53 @@ size_t octet_sgemm_scratch_size(const octet_gemm_family *, size_t m, size_t n, s
 void octet_sgemm(const octet_gemm_family *, size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_column,
                  const float *b, size_t b_row, size_t b_column, float *c, size_t ldc, bool accumulate, void *scratch);
 
+// MARK: - Float activations, weights of 4 or 8 bits
+
+// y[m, n] = clamp(Σ_k x[m, k] · (w[n, k] − zero[n, k / group]) · scale[n, k / group] + bias[n], lower, upper), where
+// only the weights were quantized before. Activations are quantized on their way, each row in groups of 32: the largest
+// magnitude becomes ±127. Products of a group are added exactly, groups in float32 in their order,
+//
+//     y = Σ_j float(Σ a · (w − zero)) · (scale[n] · scale of x[m]'s group j),   byte a = round_half_even(x / its scale)
+//
+// without fused multiply-add, so that every instruction set gives the same bits. A row with an infinity or a NaN gives
+// NaN. Weights are read as they are packed: 8 bits, or two to a byte.
+typedef struct {
+    size_t n, k;
+    int bits;        // 4 or 8
+    bool is_signed;  // weights are int4 or int8, otherwise uint4 or uint8
+    size_t group;    // weights of a channel that share a scale: a multiple of 32; 0: all
+    bool has_zeros;  // otherwise real 0 is the integer 0
+} octet_weights_shape;
+
+typedef struct octet_weights_tile octet_weights_tile;
+typedef struct octet_activation_group octet_activation_group;
+
+// How one instruction set does that. Packed weights lie in panels of nr channels.
+typedef struct {
+    size_t mr, panels;  // rows and panels of the largest tile
+    size_t nr;
+    void (*quantize)(const float *x, size_t count, octet_activation_group *);
+    void (*tile)(const octet_weights_tile *, int bits);
+} octet_weights_family;
+
+// Why no kernel may be given a shape and so many rows, or NULL if it may.
+const char *octet_weights_refusal(const octet_weights_shape *, size_t rows);
+// Bytes of packed weights, scales and zero points (64-byte aligned memory).
+size_t octet_weights_packed_size(const octet_weights_family *, const octet_weights_shape *);
+// weights: [n, k], those of 4 bits two to a byte, the first one in the low half (element i of all of them in byte
+// i / 2); scales and zeros: [n, groups], the last group of a channel may be shorter. Zero points lie within the range
+// of the weights' type; NULL without has_zeros.
+void octet_weights_pack(const octet_weights_family *, const octet_weights_shape *, const void *weights,
+                        const float *scales, const int32_t *zeros, void *packed);
+// Bytes of scratch (64-byte aligned) that one call of octet_weights_run needs.
+size_t octet_weights_scratch_size(const octet_weights_family *, const octet_weights_shape *, size_t rows);
+// Into how many independent tasks the product is split for `threads` threads.
+size_t octet_weights_tasks(const octet_weights_family *, const octet_weights_shape *, size_t rows, size_t threads);
+// Runs tasks first ..< last of those for `threads` threads. x: [rows, k]; bias: [n] or NULL; output: [rows, n].
+void octet_weights_run(const octet_weights_family *, const octet_weights_shape *, size_t rows, const float *x,
+                       const void *packed, const float *bias, float lower, float upper, float *output, size_t threads,
+                       size_t first, size_t last, void *scratch);
+
 // MARK: - The descriptor
 
 // Elementwise kernels take a range of contiguous elements; pooling and depthwise kernels take output rows
@@ -174,6 +221,7 @@ typedef struct octet_isa {
     const char *dot;       // the multiply instructions of its int8 tile, for people
     bool (*supported)(void);
     octet_gemm_family int8, float32;
+    octet_weights_family weights;
 
     // Depthwise convolution, one filter per channel. weights: octet_depthwise_pack's. input_zero fills the padding.
     octet_depthwise_layout depthwise;

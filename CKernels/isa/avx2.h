@@ -33,4 +33,42 @@ OCTET_INLINE __m256i int8_peak_dot(__m256i sum, __m256i a, __m256i w) {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, w), _mm256_set1_epi16(1)));
 }
 
+// MARK: - Weights of 4 and 8 bits by signed activations
+
+#define QUAD_PANELS 2
+
+typedef __m256i quad_activations;
+OCTET_INLINE quad_activations quad_broadcast(const int8_t *p) {
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    return _mm256_set1_epi32(four);
+}
+OCTET_INLINE byte_vector byte_low_nibbles(byte_vector v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
+OCTET_INLINE byte_vector byte_high_nibbles(byte_vector v) { return byte_low_nibbles(_mm256_srli_epi16(v, 4)); }
+
+// Two products of 4 bits by 8 are 2 · 15 · 127 at most: int16 holds those of all eight quads of a group.
+typedef __m256i nibble_sums;
+OCTET_INLINE nibble_sums nibble_start(void) { return _mm256_setzero_si256(); }
+OCTET_INLINE nibble_sums nibble_dot(nibble_sums sums, byte_vector w, quad_activations a) {
+    return _mm256_add_epi16(sums, _mm256_maddubs_epi16(w, a));
+}
+OCTET_INLINE int_vector nibble_total(nibble_sums sums) { return _mm256_madd_epi16(sums, _mm256_set1_epi16(1)); }
+
+// Of 8 bits by 8, the sign goes to the activation: |w| · ±a is 128 · 127 at most, and two of them less than 2¹⁵.
+#define QUAD_SHIFT 128
+typedef struct {
+    __m256i signs, magnitudes;
+} quad_weights;
+OCTET_INLINE quad_weights quad_weights_make(byte_vector w) {
+    const __m256i signs = _mm256_xor_si256(w, _mm256_set1_epi8(-128));
+    return (quad_weights){signs, _mm256_abs_epi8(signs)};
+}
+typedef int_vector quad_sums;
+OCTET_INLINE quad_sums quad_start(void) { return _mm256_setzero_si256(); }
+OCTET_INLINE quad_sums quad_dot(quad_sums sums, quad_weights w, quad_activations a) {
+    const __m256i pairs = _mm256_maddubs_epi16(w.magnitudes, _mm256_sign_epi8(a, w.signs));
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+OCTET_INLINE int_vector quad_total(quad_sums sums) { return sums; }
+
 #include "ymm_depthwise.h"

@@ -6,6 +6,7 @@
 
 #include "../depthwise.h"
 #include "../internal.h"
+#include "../weights.h"
 #include "../window.h"
 #include "target.h"
 

@@ -82,4 +82,38 @@ OCTET_INLINE void int8_products(const octet_tile *t, const size_t rows, const si
 #define int8_peak_dot int8_dot
 OCTET_INLINE int8_activations int8_broadcast(const void *p) { return int8_load_activations(p); }
 
+// MARK: - Weights of 4 and 8 bits by signed activations
+
+#define QUAD_PANELS 1
+// Products of 4 bits by 8 are 15 · 127 at most: int16 holds those of all eight quads of a group, one lane each.
+typedef struct {
+    int16x8_t low, high;
+} nibble_sums;
+OCTET_INLINE nibble_sums nibble_start(void) { return (nibble_sums){vdupq_n_s16(0), vdupq_n_s16(0)}; }
+OCTET_INLINE nibble_sums nibble_dot(nibble_sums sums, byte_vector w, quad_activations a) {
+    const int8x16_t weights = vreinterpretq_s8_u8(w);
+    sums.low = vmlal_s8(sums.low, vget_low_s8(weights), vget_low_s8(a));
+    sums.high = vmlal_high_s8(sums.high, weights, a);
+    return sums;
+}
+OCTET_INLINE int_vector nibble_total(nibble_sums sums) {
+    return vpaddq_s32(vpaddlq_s16(sums.low), vpaddlq_s16(sums.high));
+}
+
+#define QUAD_SHIFT 128
+typedef int8x16_t quad_weights;
+OCTET_INLINE quad_weights quad_weights_make(byte_vector w) {
+    return vreinterpretq_s8_u8(veorq_u8(w, vdupq_n_u8(0x80)));
+}
+typedef struct {
+    int32x4_t low, high;
+} quad_sums;
+OCTET_INLINE quad_sums quad_start(void) { return (quad_sums){vdupq_n_s32(0), vdupq_n_s32(0)}; }
+OCTET_INLINE quad_sums quad_dot(quad_sums sums, quad_weights w, quad_activations a) {
+    sums.low = vpadalq_s16(sums.low, vmull_s8(vget_low_s8(w), vget_low_s8(a)));
+    sums.high = vpadalq_s16(sums.high, vmull_high_s8(w, a));
+    return sums;
+}
+OCTET_INLINE int_vector quad_total(quad_sums sums) { return vpaddq_s32(sums.low, sums.high); }
+
 #include "neon_depthwise.h"

@@ -211,6 +211,17 @@ OCTET_INLINE void int8_pack_store(const int8_packer *p, const int_vector *values
     }
 }
 
+// MARK: - Weights of 4 and 8 bits by signed activations
+
+typedef int8x16_t quad_activations;
+OCTET_INLINE quad_activations quad_broadcast(const int8_t *p) {
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    return vreinterpretq_s8_s32(vdupq_n_s32(four));
+}
+OCTET_INLINE byte_vector byte_low_nibbles(byte_vector v) { return vandq_u8(v, vdupq_n_u8(15)); }
+OCTET_INLINE byte_vector byte_high_nibbles(byte_vector v) { return vshrq_n_u8(v, 4); }
+
 #include "float32_tile.h"
 #include "neon_transpose.h"
 

@@ -5,6 +5,7 @@
 
 #include "../depthwise.h"
 #include "../internal.h"
+#include "../weights.h"
 #include "../window.h"
 #include "arm64_features.h"
 #include "target.h"

@@ -89,6 +89,18 @@ OCTET_INLINE void int8_products(const octet_tile *t, const size_t rows, const si
     }
 }
 
+// MARK: - Weights of 4 and 8 bits by signed activations
+
+#define QUAD_PANELS 3
+#define QUAD_SHIFT 0
+typedef byte_vector quad_weights;
+OCTET_INLINE quad_weights quad_weights_make(byte_vector w) { return w; }
+OCTET_INLINE int_vector quad_dot(int_vector sums, quad_weights w, quad_activations a) {
+    return vusdotq_s32(sums, w, a);
+}
+#define nibble_dot quad_dot
+#include "quads.h"
+
 #define STACK_SHIFT 0
 #define STACK_DOT(sum, a, w) vusdotq_s32(sum, vreinterpretq_u8_s8(a), w)
 #include "neon_depthwise.h"

@@ -318,5 +318,31 @@ TRANSPOSE_TILE(transpose_u8, uint8_t)
 TRANSPOSE_TILE(transpose_f32, float)
 #undef TRANSPOSE_TILE
 
+// MARK: - Weights of 4 and 8 bits by signed activations
+
+#define QUAD_PANELS 1
+#define QUAD_SHIFT 0
+typedef struct {
+    int8_t lane[4];
+} quad_activations;
+typedef byte_vector quad_weights;
+OCTET_INLINE quad_activations quad_broadcast(const int8_t *p) { return (quad_activations){{p[0], p[1], p[2], p[3]}}; }
+OCTET_INLINE byte_vector byte_low_nibbles(byte_vector v) {
+    for (int i = 0; i < BYTE_LANES; i++) v.lane[i] &= 15;
+    return v;
+}
+OCTET_INLINE byte_vector byte_high_nibbles(byte_vector v) {
+    for (int i = 0; i < BYTE_LANES; i++) v.lane[i] >>= 4;
+    return v;
+}
+OCTET_INLINE quad_weights quad_weights_make(byte_vector w) { return w; }
+OCTET_INLINE int_vector quad_dot(int_vector sums, quad_weights w, quad_activations a) {
+    FOR_LANES
+    for (int j = 0; j < 4; j++) sums.lane[i] += w.lane[4 * i + j] * a.lane[j];
+    return sums;
+}
+#define nibble_dot quad_dot
+#include "quads.h"
+
 #include "scalar_depthwise.h"
 #include "float32_tile.h"

@@ -26,6 +26,8 @@ struct Lowering {
   private(set) var outputs: [Int] = []
   /// The nodes that work on integers, also where nothing has to be done for them (a reshape).
   var integerNodes: [String] = []
+  /// The nodes that multiply float activations by weights as they were quantized.
+  var weightOnlyNodes: [String] = []
   var views: [String: View] = [:]
   var converted: [Conversion: Int] = [:]
 
@@ -160,8 +162,7 @@ struct Lowering {
   mutating func lower(_ node: Node) throws {
     switch node.op {
     case .conv(let attributes): try lowerConvolution(node, attributes, isLinear: false)
-    case .linear(let payload):
-      try lowerConvolution(node, Op.Convolution(activation: payload.activation), isLinear: true)
+    case .linear(let payload): try lowerLinear(node, payload.activation)
     case .unary(.relu):
       try lowerSelection(node) { ClipStep(name: node.name, inputs: $0, output: $1, activation: .relu, isInteger: $2) }
     case .clip(let clip):

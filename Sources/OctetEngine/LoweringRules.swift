@@ -3,6 +3,32 @@ import OctetGraph
 
 // How each kind of node becomes a step.
 extension Lowering {
+  mutating func lowerLinear(_ node: Node, _ activation: Activation?) throws {
+    guard try !lowerWeightOnly(node, activation) else { return }
+    try lowerConvolution(node, Op.Convolution(activation: activation), isLinear: true)
+  }
+
+  /// A linear layer whose weight alone is quantized, or quantized in a way that no integer step takes.
+  ///
+  /// - Returns: whether it is one.
+  private mutating func lowerWeightOnly(_ node: Node, _ activation: Activation?) throws -> Bool {
+    let bias = node.inputs.count > 2 ? node.inputs[2] : nil
+    let biasValue = try constant(bias)
+    guard let weightName = node.inputs[1], case .dequantizedConstant(let weight, let parameters) = views[weightName]!,
+      parameters.weightOnlyObstacle(shape: weight.shape) == nil,
+      bias == nil || biasValue != nil,
+      integerSlot(node.inputs[0]) == nil || parameters.integerWeightObstacle(shape: weight.shape) != nil,
+      try constant(node.inputs[0]) == nil
+    else { return false }
+    let from = try realSlot(node.inputs[0]!, .rowMajor, node.name)
+    let to = newSlot(node.outputs[0], .float32, .rowMajor)
+    let weights = WeightOnlyWeights(weight, parameters, bias: biasValue)
+    steps.append(WeightOnlyStep(name: node.name, inputs: [from], output: to, weights: weights, activation: activation))
+    weightOnlyNodes.append(node.name)
+    views[node.outputs[0]] = .float(to)
+    return true
+  }
+
   mutating func lowerConvolution(_ node: Node, _ attributes: Op.Convolution, isLinear: Bool) throws {
     let value = node.outputs[0]
     let residual = !isLinear && node.inputs.count > 3 ? node.inputs[3] : nil

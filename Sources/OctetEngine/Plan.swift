@@ -15,6 +15,12 @@ public final class Plan: Sendable {
   let lastUse: [Int]
   /// The nodes that run in integers, in order.
   public let integerNodes: [String]
+  /// The linear layers whose weights alone are integers, in order.
+  ///
+  /// Weights of int8, uint8, int4 and uint4 with one scale, one for each output channel or one for each block of a
+  /// multiple of 32 along axis 1 are read as they are, packed; other weights become float32. Activations are float:
+  /// a product quantizes each of their rows on its way, symmetrically to 8 bits in groups of 32 (as q8_0 of llama.cpp).
+  public let weightOnlyNodes: [String]
 
   /// - Throws: `OctetError` that names a node which is invalid; or a wrong `OCTET_ISA`.
   public init(_ graph: Graph) throws {
@@ -26,6 +32,7 @@ public final class Plan: Sendable {
     inputs = lowering.inputs
     outputs = lowering.outputs
     integerNodes = lowering.integerNodes
+    weightOnlyNodes = lowering.weightOnlyNodes
     var lastUse = [Int](repeating: -1, count: lowering.slots.count)
     for (index, step) in lowering.steps.enumerated() {
       for slot in step.inputs + step.outputs { lastUse[lowering.slots[slot].root] = index }

@@ -39,13 +39,13 @@ extension Graph {
     let decoder = JSONDecoder()
     decoder.nonConformingFloatDecodingStrategy = .octet
     do {
-      let version = try decoder.decode(VersionRecord.self, from: json).version
-      guard version == formatVersion else {
-        throw OctetError(.unsupported, "version", expected: "\(formatVersion)", found: "\(version)")
+      return try explainingDecoding("graph") {
+        let version = try decoder.decode(VersionRecord.self, from: json).version
+        guard version == formatVersion else {
+          throw OctetError(.unsupported, "version", expected: "\(formatVersion)", found: "\(version)")
+        }
+        return try decoder.decode(GraphRecord.self, from: json).graph(tensors)
       }
-      return try decoder.decode(GraphRecord.self, from: json).graph(tensors)
-    } catch let error as DecodingError {
-      throw OctetError(.invalidFile, error.place, expected: "what a saved graph has there", found: error.problem)
     } catch let error as OctetError {
       // Whatever the contents break, it is the file that is at fault.
       throw error.code == .unsupported
@@ -157,22 +157,4 @@ extension JSONDecoder.NonConformingFloatDecodingStrategy {
   fileprivate static var octet: Self {
     .convertFromString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
   }
-}
-
-extension DecodingError {
-  private var context: Context? {
-    switch self {
-    case .typeMismatch(_, let context), .valueNotFound(_, let context), .keyNotFound(_, let context),
-      .dataCorrupted(let context):
-      context
-    @unknown default: nil
-    }
-  }
-
-  fileprivate var place: String {
-    let path = context?.codingPath.map(\.stringValue).joined(separator: ".") ?? ""
-    return path.isEmpty ? "graph" : path
-  }
-
-  fileprivate var problem: String { context?.debugDescription ?? "\(self)" }
 }

@@ -22,33 +22,45 @@ extension Graph: CustomStringConvertible {
     public var site: String
     public var scale: String
     public var zeroPoint: String
+    /// Why the value has no site, or what else there is to say.
+    public var note: String
 
-    public init(site: String = "", scale: String = "", zeroPoint: String = "") {
+    public init(site: String = "", scale: String = "", zeroPoint: String = "", note: String = "") {
       self.site = site
       self.scale = scale
       self.zeroPoint = zeroPoint
+      self.note = note
     }
 
-    public init(site: String = "", _ parameters: QuantizationParameters) {
+    public init(site: String = "", _ parameters: QuantizationParameters, note: String = "") {
       let scales = parameters.scales
       let zeros = Set(parameters.zeroPoints).sorted()
       self.init(
         site: site,
         scale: scales.count == 1 ? "\(scales[0])" : "\(scales.min()!)…\(scales.max()!)",
-        zeroPoint: zeros.count == 1 ? "\(zeros[0])" : "\(zeros.first!)…\(zeros.last!)")
+        zeroPoint: zeros.count == 1 ? "\(zeros[0])" : "\(zeros.first!)…\(zeros.last!)", note: note)
     }
   }
 
   /// The graph as a table: opcode, name, target, shape, and scale and zero point where a value has them.
   ///
-  /// Opcodes are those of torch.fx. The columns site, scale and zero point appear if some value has them.
+  /// Opcodes are those of torch.fx. The columns site, scale, zero point and note appear if some value has them. In a graph
+  /// with quantize–dequantize pairs notes say what is float and why, where the boundaries between float and integers
+  /// are, and which pairs dangle, as ``QuantizedForm`` sees it; a note of `annotations` goes before these.
   public func tabular(_ annotations: [String: Annotation] = [:]) -> Table {
     var annotations = annotations
-    for node in nodes {
+    let isInQuantizedForm = nodes.contains { $0.isPairHalf }
+    let roles = isInQuantizedForm ? QuantizedForm(self).roles : []
+    for (index, node) in nodes.enumerated() {
+      let value = node.outputs[0]
+      let note = annotations[value]?.note ?? ""
       switch node.op {
-      case .quantizeLinear(let payload): annotations[node.outputs[0]] = Annotation(payload.parameters)
-      case .dequantizeLinear(let payload): annotations[node.outputs[0]] = Annotation(payload.parameters)
+      case .quantizeLinear(let payload): annotations[value] = Annotation(payload.parameters, note: note)
+      case .dequantizeLinear(let payload): annotations[value] = Annotation(payload.parameters, note: note)
       default: break
+      }
+      if isInQuantizedForm && note.isEmpty {
+        annotations[value, default: Annotation()].note = roles[index].note(node.op.kind)
       }
     }
     var rows: [(cells: [String], note: Annotation)] = []
@@ -63,15 +75,18 @@ extension Graph: CustomStringConvertible {
     for input in inputs { add("placeholder", input.name, "", input.name) }
     for node in nodes {
       let attributes = node.op.operation.attributes
-      let isQuantizer = node.op.kind == .quantizeLinear || node.op.kind == .dequantizeLinear
-      let what = node.op.kind.rawValue + (attributes.isEmpty || isQuantizer ? "" : " (\(attributes))")
+      let what = node.op.kind.rawValue + (attributes.isEmpty || node.isPairHalf ? "" : " (\(attributes))")
       let target = node.modules.isEmpty ? what : "\(node.modules.joined(separator: " + ")): \(what)"
       add(node.modules.isEmpty ? "call_function" : "call_module", node.name, target, node.outputs[0])
     }
-    for output in outputs { add("output", output.name, output.value, output.value) }
+    for output in outputs {
+      add("output", output.name, output.value, output.value)
+      // What there is to say stands where the value is made.
+      rows[rows.count - 1].note.note = ""
+    }
 
     let extra: [(String, KeyPath<Annotation, String>)] = [
-      ("site", \.site), ("scale", \.scale), ("zero point", \.zeroPoint),
+      ("site", \.site), ("scale", \.scale), ("zero point", \.zeroPoint), ("note", \.note),
     ]
     let shown = extra.filter { column in rows.contains { !$0.note[keyPath: column.1].isEmpty } }
     var table = Table(["opcode", "name", "target", "shape", "dtype"] + shown.map(\.0))

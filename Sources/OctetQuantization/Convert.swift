@@ -115,18 +115,23 @@ private struct Converter {
         ConversionReport.Entry(node: node.name, kind: node.op.kind, modules: node.modules, reason: reason)
       }
     }
+    return ConversionReport(entries: entries, boundaries: boundaries(entries))
+  }
+
+  private func boundaries(_ entries: [ConversionReport.Entry]) -> [ConversionReport.Boundary] {
     let consumers = graph.consumers
-    func isInteger(_ index: Int) -> Bool { entries[index].isQuantized }
-    var boundaries: [ConversionReport.Boundary] = []
-    for value in graph.inputs.map(\.name) + graph.nodes.flatMap(\.outputs)
-    where source.sites.index(ofValue: value) != nil {
-      let users = consumers[value] ?? []
-      if isMadeInFloat(value) {
-        if users.contains(where: isInteger) { boundaries.append(.init(value: value, direction: .quantize)) }
-      } else if graph.isOutput(value) || users.contains(where: { !isInteger($0) }) {
-        boundaries.append(.init(value: value, direction: .dequantize))
-      }
+    func users(_ value: String, areInteger: Bool) -> [String] {
+      (consumers[value] ?? []).filter { entries[$0].isQuantized == areInteger }.map { graph.nodes[$0].name }
     }
-    return ConversionReport(entries: entries, boundaries: boundaries)
+    return (graph.inputs.map(\.name) + graph.nodes.flatMap(\.outputs)).compactMap { value in
+      guard source.sites.index(ofValue: value) != nil else { return nil }
+      let from = producers[value].map { graph.nodes[$0].name } ?? "input \(value)"
+      let isFloat = isMadeInFloat(value)
+      var to = users(value, areInteger: isFloat)
+      if !isFloat { to += graph.outputs.filter { $0.value == value }.map { "output \($0.name)" } }
+      if to.isEmpty { return nil }
+      return ConversionReport.Boundary(
+        value: value, direction: isFloat ? .quantize : .dequantize, from: from, to: to)
+    }
   }
 }

@@ -47,7 +47,8 @@ private struct DynamicPass {
   var nodes: [Node] = []
   var weights: QuantizedWeights
   var entries: [ConversionReport.Entry] = []
-  var boundaries: [ConversionReport.Boundary] = []
+  /// The values that are quantized, in order.
+  private var quantized: [String] = []
   /// The twin of a value that has been quantized dynamically.
   private var twins: [String: String] = [:]
 
@@ -106,8 +107,18 @@ private struct DynamicPass {
     let twin = "\(value).dynamic"
     nodes.append(
       Node(name: twin, op: .dynamicQuantize(activations), inputs: [value], outputs: [twin], modules: modules))
-    boundaries.append(.init(value: value, direction: .quantize))
+    quantized.append(value)
     twins[value] = twin
     return twin
+  }
+
+  /// Where activations are quantized.
+  var boundaries: [ConversionReport.Boundary] {
+    let (producers, consumers) = (graph.producers, graph.consumers)
+    return quantized.map { value in
+      ConversionReport.Boundary(
+        value: value, direction: .quantize, from: producers[value].map { graph.nodes[$0].name } ?? "input \(value)",
+        to: (consumers[value] ?? []).filter { entries[$0].isQuantized }.map { graph.nodes[$0].name })
+    }
   }
 }

@@ -76,15 +76,6 @@ extension Graph {
   }
 }
 
-extension Observer {
-  /// The parameters for one tensor, by a copy of this template.
-  func parameters(for tensor: Tensor) throws -> QuantizationParameters {
-    var observer = self
-    try observer.observe(tensor)
-    return try observer.calculateQParams()
-  }
-}
-
 /// Sets of values that share a site.
 private struct ValueGroups {
   private var parents: [String: String] = [:]

@@ -11,6 +11,12 @@ public struct Site: Sendable {
 
   /// The name of its first value.
   public var name: String { values[0] }
+
+  /// Shows it one tensor. What has no finite element does not count as seen.
+  mutating func observe(_ tensor: Tensor) throws {
+    try observer.observe(tensor)
+    if try tensor.withUnsafeScalars(as: Float.self, { $0.contains { $0.isFinite } }) { observations += 1 }
+  }
 }
 
 /// The sites of a prepared graph, in its order; also by name: `prepared.sites["conv1"]`.
@@ -45,11 +51,10 @@ public struct Sites: RandomAccessCollection, Sendable {
   /// The position of the site that watches a value, whatever modules and nodes may have the same name.
   func index(ofValue value: String) -> Int? { indexOfValue[value] }
 
-  /// Shows the site of a value one tensor. What has no finite element does not count as seen.
-  mutating func observe(_ value: String, _ tensor: Tensor) throws {
-    guard let index = indexOfValue[value] else { return }
-    try elements[index].observer.observe(tensor)
-    let isSeen = try tensor.withUnsafeScalars(as: Float.self) { $0.contains { $0.isFinite } }
-    if isSeen { elements[index].observations += 1 }
+  /// The same sites in another state.
+  func replaced(by sites: [Site]) -> Sites {
+    var replaced = self
+    replaced.elements = sites
+    return replaced
   }
 }

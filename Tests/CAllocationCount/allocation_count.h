@@ -1,4 +1,4 @@
-// Counts what one thread allocates: wraps glibc's malloc for the whole process. Elsewhere it counts nothing.
+// Counts what one thread allocates and frees: wraps glibc's malloc for the whole process. Elsewhere it counts nothing.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -7,6 +7,8 @@ typedef struct {
     size_t bytes;
     // Allocations of at least the size that counting began with.
     size_t large;
+    // The most bytes at any time that were allocated and not yet freed, by this thread since counting began.
+    ptrdiff_t peak;
 } octet_allocations;
 
 bool octet_can_count_allocations(void);

@@ -61,6 +61,39 @@ import Testing
     #expect(refusal { ($0.in_c, $0.groups) = (2 * (65793 / 9 + 1), 2) } == "sums overflow int32")
   }
 
+  @Test func `weights of few bits`() {
+    func refusal(_ rows: Int = 1, _ change: (inout octet_weights_shape) -> Void) -> String? {
+      var shape = octet_weights_shape(n: 5, k: 70, bits: 4, is_signed: true, group: 32, has_zeros: false)
+      change(&shape)
+      return octet_weights_refusal(&shape, rows).map { String(cString: $0) }
+    }
+    #expect(refusal { _ in } == nil)
+    #expect(refusal { $0.group = 0 } == nil)
+    #expect(refusal { $0.n = 0 } == "there are no channels")
+    #expect(refusal { $0.k = 0 } == "there is no input")
+    #expect(refusal(0) { _ in } == "there is no input")
+    for bits in [Int32(0), 1, 3, 5, 16, -4] {
+      #expect(refusal { $0.bits = bits } == "weights have neither 4 nor 8 bits")
+    }
+    for group in [1, 16, 33, 48] { #expect(refusal { $0.group = group } == "groups are not of a multiple of 32") }
+    #expect(refusal { $0.n = Int.max } == "sizes overflow")
+    #expect(refusal { $0.k = Int.max - 31 } == "sizes overflow")
+    #expect(refusal(Int.max) { _ in } == "sizes overflow")
+    #expect(refusal { ($0.n, $0.k) = (1 << 31, 1 << 31) } == "sizes overflow")
+  }
+
+  /// Half a byte or a byte for each weight, and 4 bytes for each scale, up to whole panels.
+  @Test(arguments: InstructionSet.supported)
+  func `packed weights take no more than they need`(set: InstructionSet) {
+    var family = set.isa.weights
+    for (bits, group) in [(4, 32), (4, 128), (8, 0), (8, 32)] {
+      var shape = octet_weights_shape(
+        n: 256, k: 1024, bits: Int32(bits), is_signed: true, group: group, has_zeros: false)
+      let scales = group == 0 ? 256 : 256 * 1024 / group
+      #expect(octet_weights_packed_size(&family, &shape) == 256 * 1024 * bits / 8 + scales * 4)
+    }
+  }
+
   @Test func `windows`() {
     func refusal(_ batch: Int = 1, _ change: (inout octet_window) -> Void) -> String? {
       var window = octet_window(

@@ -62,6 +62,17 @@ struct BenchTests {
     #expect(table.output.split(separator: "\n").count == 7)
   }
 
+  @Test func calibrationIsTimedOverReplay() throws {
+    let report = try Octet.json("bench", "calibrate", "--threads", "2", "--json")
+    #expect(report["threads"] as? Int == 2 && report["replay_ms"] as? Double ?? 0 > 0)
+    let rows = try #require(report["rows"] as? [[String: Any]])
+    #expect(rows.count == 6 && rows.contains { $0["observer"] as? String == "HistogramObserver" })
+    for row in rows {
+      let ratio = try #require(row["ratio"] as? Double)
+      #expect(ratio > 0.2, "watching is not for nothing")
+    }
+  }
+
   @Test(
     "wrong use exits with 2 and lists what there is",
     arguments: [
@@ -73,7 +84,8 @@ struct BenchTests {
       (["gemm", "--threads", "0"], "from 1 to 1024"), (["gemm", "threads=2"], "threads=2"),
       (["conv", "in_h=1", "kernel_h=5", "pad_top=0"], "no output"), ([], "what"),
       (["call", "--m", "2"], "no parameters"), (["call", "m=2"], "no parameters"),
-      (["call", "--isa", "scalar"], "OCTET_ISA"),
+      (["call", "--isa", "scalar"], "OCTET_ISA"), (["calibrate", "m=2"], "--threads alone"),
+      (["calibrate", "--threads", "0"], "from 1 to 1024"),
     ])
   func wrongUse(_ arguments: [String], _ complaint: String) throws {
     let result = try Octet.run(["bench"] + arguments)

@@ -53,6 +53,15 @@ import Testing
     #expect(prepared.sites["x"]?.observations == 6)
   }
 
+  @Test func progressIsTold() throws {
+    let prepared = try prepared()
+    for threads in [1, 3] {
+      var done: [Int] = []
+      try prepared.calibrate(Self.batches(5), threads: threads) { done.append($0) }
+      #expect(done == [1, 2, 3, 4, 5])
+    }
+  }
+
   @Test func noBatches() throws {
     let prepared = try prepared()
     #expect(octetError { try prepared.calibrate([Tensor]()) }?.code == .notObserved)
@@ -141,5 +150,14 @@ import Testing
     #expect((prepared.sites["x_1"]?.observer as? MinMaxObserver)?.maxVal == (try x[1].floats.max()))
     #expect(octetError { try prepared.calibrate([x[0]]) }?.code == .invalidArgument)
     #expect(octetError { try prepared.calibrate([["x_0": x[0], "x": x[1]]]) }?.code == .unknownName)
+  }
+
+  /// Images whose range grows.
+  static func batches(_ count: Int, from first: Int = 0) throws -> [Tensor] {
+    try (first..<first + count).map { index in
+      try Tensor.random([2, 3, 8, 8], seed: UInt64(index)).floats.withUnsafeBufferPointer { scalars in
+        try Tensor(scalars.map { $0 * (1 + Float(index % 7) / 4) }, shape: [2, 3, 8, 8])
+      }
+    }
   }
 }

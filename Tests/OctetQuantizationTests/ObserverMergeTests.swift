@@ -18,7 +18,7 @@ import Testing
       try channels.observe(x)
       try whole.observe(x)
       try wholeChannels.observe(x)
-      merged.merge(observer)
+      try merged.merge(observer)
       try mergedChannels.merge(channels)
     }
     #expect(try encoded(merged) == encoded(whole))
@@ -65,7 +65,7 @@ import Testing
     #expect(abs(a - b) <= (isHeavy ? 0.05 : 0.01) * b, "\(a) and \(b)")
   }
 
-  @Test func emptyAndForeignHistograms() throws {
+  @Test func emptyHistograms() throws {
     var observer = HistogramObserver()
     try observer.observe(Tensor.random([50], seed: 1))
     let before = try encoded(observer)
@@ -73,8 +73,7 @@ import Testing
     #expect(try encoded(observer) == before)
     var empty = HistogramObserver()
     try empty.merge(observer)
-    #expect(try empty.calculateQParams() == observer.calculateQParams())
-    #expect(octetError { try observer.merge(HistogramObserver(bins: 100)) }?.code == .invalidArgument)
+    #expect(try encoded(empty) == before)
   }
 
   /// A constant is a range of no width.

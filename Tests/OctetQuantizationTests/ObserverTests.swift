@@ -11,7 +11,14 @@ import Testing
   static let templates: [any Observer] = [
     MinMaxObserver(), MinMaxObserver(dtype: .int8, scheme: .symmetric), PerChannelMinMaxObserver(axis: 0),
     PerChannelMinMaxObserver(axis: -1, dtype: .int8, scheme: .symmetric), HistogramObserver(),
-    HistogramObserver(bins: 64, dtype: .int8),
+    HistogramObserver(bins: 64, dtype: .int8), MovingAverageMinMaxObserver(),
+    MovingAveragePerChannelMinMaxObserver(axis: 1),
+    PerGroupMinMaxObserver(axis: 1, groupSize: 2),
+    PerGroupMinMaxObserver(axis: -2, groupSize: 3, dtype: .uint4, scheme: .affine),
+    PercentileObserver(), PercentileObserver(percentile: 90, bins: 32, dtype: .int16, scheme: .symmetric),
+    EntropyObserver(),
+    EntropyObserver(bins: 128, dtype: .int4, scheme: .symmetric), MSEObserver(bins: 128),
+    MSEObserver(bins: 64, dtype: .uint16, scheme: .symmetric, reduceRange: true),
   ]
 
   static func numbers(_ seed: UInt64, _ shape: [Int] = [4, 5]) throws -> Tensor { try Tensor.random(shape, seed: seed) }

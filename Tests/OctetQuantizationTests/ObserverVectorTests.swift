@@ -6,37 +6,57 @@ import Testing
 /// Observers against torch.ao.quantization.
 @Suite struct ObserverVectorTests {
   static let cases = try! VectorCase.load("observers")
-  static let full = cases.filter { $0.tensors["x_channels"] != nil }
 
-  @Test(arguments: full)
-  func minMax(_ vector: VectorCase) throws {
-    try check(vector, "min_max") {
-      MinMaxObserver(
-        dtype: $0.dtype, scheme: $0.symmetry, quantMin: $0.quantMin, quantMax: $0.quantMax, reduceRange: $0.reduceRange)
-    } extremes: {
-      ([$0.minVal], [$0.maxVal])
+  /// Every observer that PyTorch has, on every distribution that the vectors have for it, in every configuration.
+  @Test func parameters() throws {
+    var comparisons: [String: Int] = [:]
+    for vector in Self.cases {
+      let constant = try vector.float("averaging_constant")
+      try check(vector, "min_max", &comparisons) {
+        MinMaxObserver(
+          dtype: $0.dtype, scheme: $0.symmetry, quantMin: $0.quantMin, quantMax: $0.quantMax,
+          reduceRange: $0.reduceRange)
+      } extremes: {
+        ([$0.minVal], [$0.maxVal], $0.infinityCount)
+      }
+      try check(vector, "moving_average", &comparisons) {
+        MovingAverageMinMaxObserver(
+          averagingConstant: constant, dtype: $0.dtype, scheme: $0.symmetry, quantMin: $0.quantMin,
+          quantMax: $0.quantMax, reduceRange: $0.reduceRange)
+      } extremes: {
+        ([$0.minVal], [$0.maxVal], $0.infinityCount)
+      }
+      for axis in [0, 1] {
+        try check(vector, "per_channel_\(axis)", batches: "x_channels", &comparisons) {
+          PerChannelMinMaxObserver(
+            axis: axis, dtype: $0.dtype, scheme: $0.symmetry, quantMin: $0.quantMin, quantMax: $0.quantMax,
+            reduceRange: $0.reduceRange)
+        } extremes: {
+          ($0.minVal, $0.maxVal, $0.infinityCount)
+        }
+        try check(vector, "moving_channel_\(axis)", batches: "x_channels", &comparisons) {
+          MovingAveragePerChannelMinMaxObserver(
+            axis: axis, averagingConstant: constant, dtype: $0.dtype, scheme: $0.symmetry, quantMin: $0.quantMin,
+            quantMax: $0.quantMax, reduceRange: $0.reduceRange)
+        } extremes: {
+          ($0.minVal, $0.maxVal, $0.infinityCount)
+        }
+      }
+      try check(vector, "histogram", &comparisons) {
+        HistogramObserver(
+          dtype: $0.dtype, scheme: $0.symmetry, quantMin: $0.quantMin, quantMax: $0.quantMax,
+          reduceRange: $0.reduceRange)
+      } extremes: {
+        ([$0.minVal], [$0.maxVal], $0.infinityCount)
+      }
     }
-  }
-
-  @Test(arguments: full, [0, 1])
-  func perChannel(_ vector: VectorCase, _ axis: Int) throws {
-    try check(vector, "per_channel_\(axis)", batches: "x_channels") {
-      PerChannelMinMaxObserver(
-        axis: axis, dtype: $0.dtype, scheme: $0.symmetry, quantMin: $0.quantMin, quantMax: $0.quantMax,
-        reduceRange: $0.reduceRange)
-    } extremes: {
-      ($0.minVal, $0.maxVal)
-    }
-  }
-
-  @Test(arguments: cases)
-  func histogram(_ vector: VectorCase) throws {
-    try check(vector, "histogram") {
-      HistogramObserver(
-        dtype: $0.dtype, scheme: $0.symmetry, quantMin: $0.quantMin, quantMax: $0.quantMax, reduceRange: $0.reduceRange)
-    } extremes: {
-      ([$0.minVal], [$0.maxVal])
-    }
+    let counts = comparisons.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+    print("scales and zero points compared with PyTorch's: \(counts)")
+    #expect(
+      comparisons == [
+        "min_max": 90, "moving_average": 90, "per_channel_0": 480, "per_channel_1": 2400, "moving_channel_0": 480,
+        "moving_channel_1": 2400, "histogram": 130,
+      ])
   }
 
   @Test(arguments: cases)
@@ -55,27 +75,30 @@ import Testing
 
   /// Feeds the batches to an observer of each configuration, and compares extremes, scales and zero points.
   private func check<O: Observer>(
-    _ vector: VectorCase, _ prefix: String, batches: String = "x", make: (Configuration) -> O,
-    extremes: (O) -> ([Float], [Float])
+    _ vector: VectorCase, _ prefix: String, batches: String = "x", _ comparisons: inout [String: Int],
+    make: (Configuration) -> O, extremes: (O) -> (minimum: [Float], maximum: [Float], infinities: Int)
   ) throws {
+    guard let scales = vector.tensors["\(prefix)/scale"] else { return }
     let configurations = try vector.configurations()
-    let scales = try vector.tensor("\(prefix)/scale")
     let zeros = try vector.tensor("\(prefix)/zero_point").scalars(as: Int32.self).map(Int.init)
     let channels = scales.shape[1]
     try #require(configurations.count == 10 && scales.shape == [10, channels])
     for (row, configuration) in configurations.enumerated() {
       var observer = make(configuration)
       for batch in try vector.batches(batches) { try observer.observe(batch) }
-      let (minimum, maximum) = extremes(observer)
-      #expect(try minimum == vector.tensor("\(prefix)/min_val").floats)
-      #expect(try maximum == vector.tensor("\(prefix)/max_val").floats)
-      let found = try observer.calculateQParams()
+      let found = extremes(observer)
+      #expect(try found.minimum == vector.tensor("\(prefix)/min_val").floats, "\(vector), \(prefix)")
+      #expect(try found.maximum == vector.tensor("\(prefix)/max_val").floats, "\(vector), \(prefix)")
+      #expect(try found.infinities == vector.int("infinities"))
+      let parameters = try observer.calculateQParams()
       let expected = Array(try scales.floats[row * channels..<(row + 1) * channels])
-      let isClose = zip(found.scales, expected).allSatisfy { abs($0 - $1) <= $1.ulp }
+      let isClose = zip(parameters.scales, expected).allSatisfy { abs($0 - $1) <= $1.ulp }
       #expect(
-        found.scales.count == channels && isClose,
-        "\(configuration): scales \(found.scales.prefix(4)) instead of \(expected.prefix(4))")
-      #expect(found.zeroPoints == Array(zeros[row * channels..<(row + 1) * channels]), "\(configuration)")
+        parameters.scales.count == channels && isClose,
+        "\(vector), \(configuration): scales \(parameters.scales.prefix(4)) instead of \(expected.prefix(4))")
+      #expect(
+        parameters.zeroPoints == Array(zeros[row * channels..<(row + 1) * channels]), "\(vector), \(configuration)")
+      comparisons[prefix, default: 0] += channels
     }
   }
 }

@@ -101,11 +101,42 @@ import Testing
     #expect(map[.conv].weight != nil)
   }
 
-  @Test func presets() throws {
-    func ranges(_ config: QConfig) throws -> [ClosedRange<Int>] {
-      try [config.activation!.calculateQParams().range, config.weight!.calculateQParams().range]
-    }
-    #expect(try ranges(.octet) == [0...255, -128...127])
-    #expect(try ranges(.fbgemm) == [0...127, -128...127])
+  @Test func aNodeBeatsAPath() throws {
+    var map = map([("head", .float), ("block*", .float)])
+    map[node: "head.linear"] = .default
+    map["*"] = .float
+    #expect(try floats(map) == Self.graph.nodes.map(\.name).filter { $0 != "head.linear" })
+    #expect(!map[node: "head.linear"].isTheSame(as: .float) && map[node: "tail"].isTheSame(as: .default))
+    map[node: "hed.linear"] = .float
+    let error = octetError { try Self.graph.prepare(map) }
+    #expect(error?.code == .unknownName && error?.subject == "QConfigMap[node: \"hed.linear\"]")
+    #expect(error?.expected.contains("head.linear") == true, "\(String(describing: error))")
+    // A node is a name, no pattern.
+    var glob = QConfigMap(.default)
+    glob[node: "*"] = .float
+    #expect(octetError { try Self.graph.prepare(glob) }?.code == .unknownName)
   }
+
+  @Test func explanation() throws {
+    var map = map([("block", .default(for: .qnnpack)), ("*.second", .float)])
+    map[.linear] = .default(for: .fbgemm)
+    map[node: "block.second.linear"] = QConfig(activation: MinMaxObserver(reduceRange: true), weight: nil)
+    #expect(
+      map.explanation(for: Self.graph).description == """
+        node                  operation  QConfig                                                    because
+        ────────────────────  ─────────  ─────────────────────────────────────────────────────────  ────────────────────────────────────────────────────────────────────
+        conv.conv             conv       octet                                                      default
+        mean                  mean       octet                                                      default
+        block.first.linear    linear     qnnpack                                                    path block over kind linear
+        block.second.linear   linear     activation MinMaxObserver(reduceRange: true), weight none  node block.second.linear over path *.second, path block, kind linear
+        blocks.first.linear   linear     fbgemm                                                     kind linear
+        blocks.second.linear  linear     float                                                      path *.second over kind linear
+        head.linear           linear     fbgemm                                                     kind linear
+        """, "\(map.explanation(for: Self.graph))")
+  }
+}
+
+extension QConfig {
+  /// Both are described by the same words.
+  func isTheSame(as other: QConfig) -> Bool { description == other.description }
 }

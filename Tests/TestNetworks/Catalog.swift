@@ -193,8 +193,8 @@ extension Network {
     scheme(
       "weights per tensor",
       QConfig(activation: MinMaxObserver(), weight: MinMaxObserver(dtype: .int8, scheme: .symmetric))),
-    scheme("half of the range", .fbgemm),
-    scheme("histogram", .octet),
+    scheme("half of the range", .default(for: .fbgemm)),
+    scheme("histogram", .default),
     scheme(
       "affine weights", QConfig(activation: MinMaxObserver(), weight: PerChannelMinMaxObserver(axis: 0, dtype: .int8))),
   ]

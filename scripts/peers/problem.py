@@ -127,6 +127,7 @@ class Reals:
     """What observers and quantizers do to x, [channels, count] float32; an axis of one channel: to the whole of it.
 
     min_max: [smallest, largest] of each channel; histogram: counts in `bins` equal bins from the smallest to the largest;
+    search: the range that HistogramObserver of PyTorch chooses, where x is the histogram of 10 million numbers from −6 to 6;
     quantize: bytes; fake_quantize: the real numbers that these bytes stand for, and with a mask where x was in range.
     """
 
@@ -135,6 +136,7 @@ class Reals:
     x: np.ndarray
 
     bins = 2048
+    range = (-6.0, 6.0)
     zero, low, high = 128, 0, 255
 
     @property
@@ -150,6 +152,8 @@ class Reals:
         match self.kind:
             case "min_max":
                 return np.stack([self.x.min(axis=1), self.x.max(axis=1)], axis=1)
+            case "search":
+                return np.array(least_error_range(self.x[0], *self.range))
             case "histogram":
                 low, high = self.x.min(), self.x.max()
                 places = ((self.x - low) * np.float32(self.bins) / (high - low)).astype(np.int64)
@@ -167,11 +171,43 @@ class Reals:
         match self.kind:
             case "min_max":
                 return float((difference > 0).mean())
+            case "search":
+                # By more than a bin.
+                return float((difference > 1.01 * (self.range[1] - self.range[0]) / self.bins).mean())
             case "histogram":
                 # Of all numbers, those in another bin: who divides first puts a few beyond the border.
                 return float(difference.sum() / 2 / self.x.size) if difference.sum() > 1e-5 * self.x.size else 0.0
         # By more than one step.
         return float((difference > (1 if self.kind == "quantize" else 1.01 * self.scale[:, None])).mean())
+
+
+def least_error_range(counts, low, high, levels=256):
+    """torch.ao.quantization.HistogramObserver._non_linear_param_search, in float64."""
+    bins, total, below = len(counts), counts.sum(dtype=np.float64), np.cumsum(counts, dtype=np.float64)
+    edges = np.arange(bins + 1.0)
+
+    def error(start, end):
+        # In bins: the integral of the squared distance to the nearest of the levels, up to every edge.
+        step = (end - start + 1) / levels
+        level = np.clip(np.floor((edges - start) / step), 0, levels - 1)
+        distance = edges - start - (level + 0.5) * step
+        return (counts * np.diff(level * step**3 / 12 + (distance**3 + (step / 2) ** 3) / 3)).sum()
+
+    alpha, beta, start, end, least = 0.0, 1.0, 0, bins - 1, np.inf
+    while alpha < beta:
+        left = min(max(int(np.searchsorted(below, (alpha + 1e-5) * total)), start), end)
+        right = max(min(int(np.searchsorted(below, (beta - 1e-5) * total, "right")) - 1, end), start)
+        if left - start > end - right:
+            alpha, candidate = alpha + 1e-5, (left, end)
+        else:
+            beta, candidate = beta - 1e-5, (start, right)
+        if candidate == (start, end):
+            continue
+        if (cost := error(*candidate)) > least:
+            break
+        least, (start, end) = cost, candidate
+    width = (high - low) / bins
+    return low + width * start, low + width * (end + 1)
 
 
 @functools.lru_cache(maxsize=1)
@@ -183,6 +219,9 @@ def problem_of(row, input_zero=0):
     if row.kind == "layout":
         channels, size = row.sizes
         return Layout(row.kind, row.sizes, random.integers(0, 256, (channels, size, size), np.uint8))
+    if row.kind == "search":
+        counts, _ = np.histogram(random.standard_normal(10_000_000, np.float32), Reals.bins, Reals.range)
+        return Reals(row.kind, row.sizes, counts.astype(np.float32)[None])
     if row.table == "observe":
         return Reals(row.kind, row.sizes, random.standard_normal(row.sizes, np.float32))
     return random_integers(random, row, input_zero)

@@ -105,8 +105,9 @@ OBSERVE = {
     "min, max": ("min_max", WHOLE, 1.0),
     "min, max of 64 channels": ("min_max", CHANNELS, 5),
     "histogram": ("histogram", WHOLE, 8),
+    "parameters of 2048 bins": ("search", (1, 2048), 5),
     "quantize": ("quantize", WHOLE, None),
-    "quantize 64 channels": ("quantize", CHANNELS, None),
+    "quantize 64 channels": ("quantize", CHANNELS, 8),
     "fake-quantize": ("fake_quantize", WHOLE, 15),
     "fake-quantize, mask": ("fake_quantize_mask", WHOLE, 11),
 }
@@ -170,7 +171,7 @@ def rows_all():
     yield from (Row("convolution", n, "conv", s, target=t) for n, (s, t) in CONVOLUTION.items())
     yield from (Row("depthwise", n, "conv", s, target=(2.5, 1.8, None)) for n, s in DEPTHWISE.items())
     yield from (
-        Row("observe", name, kind, sizes, (1,), target=(target, target, None))
+        Row("observe", name, kind, sizes, (1,), target=(target, target, None), against="pytorch")
         for name, (kind, sizes, target) in OBSERVE.items()
     )
     yield from (Row("layout", f"{c} @{size}", "layout", (c, size), (1,)) for c, size in LAYOUT)

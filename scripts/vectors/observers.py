@@ -10,7 +10,13 @@ the attribute `configurations`. Range and histogram do not depend on the configu
 
 import numpy as np
 import torch
-from torch.ao.quantization.observer import HistogramObserver, MinMaxObserver, PerChannelMinMaxObserver
+from torch.ao.quantization.observer import (
+    HistogramObserver,
+    MinMaxObserver,
+    MovingAverageMinMaxObserver,
+    MovingAveragePerChannelMinMaxObserver,
+    PerChannelMinMaxObserver,
+)
 
 from common import Family, numbers
 
@@ -19,6 +25,9 @@ family = Family("observers")
 BATCHES = 3
 # The sizes of the batches: the second mostly falls into the range of the first, the third makes it grow.
 GROWTH = [1.0, 0.75, 1.5]
+COUNT, CHANNEL_COUNT = 500, 30
+# Far from its default, so that three batches show it.
+AVERAGING_CONSTANT = 0.25
 # The channels of one batch differ in size.
 CHANNEL_SIZES = np.array([1, 0.5, 2, 0.1, 4, 1.25]).reshape(6, 1)
 WITH_HISTOGRAM = ["normal", "relu", "long_tail"]
@@ -74,60 +83,70 @@ def bimodal(source, shape):
 
 def add_distribution(case, draw, growth):
     source = numbers(case)
-    x = np.stack([draw(source, 700) * factor for factor in growth])
-    channels = np.stack([draw(source, (6, 100)) * CHANNEL_SIZES * factor for factor in growth])
+    x = np.stack([draw(source, COUNT) * factor for factor in growth])
+    channels = np.stack([draw(source, (6, CHANNEL_COUNT)) * CHANNEL_SIZES * factor for factor in growth])
     x, channels = torch.from_numpy(x).float(), torch.from_numpy(channels).float()
     fields = {"x": x, "x_channels": channels}
+    average = {"averaging_constant": AVERAGING_CONSTANT}
     fields |= observed("min_max", MinMaxObserver, TENSOR_SCHEMES, x)
+    fields |= observed("moving_average", MovingAverageMinMaxObserver, TENSOR_SCHEMES, x, **average)
     for axis in [0, 1]:
-        fields |= observed(f"per_channel_{axis}", PerChannelMinMaxObserver, CHANNEL_SCHEMES, channels, ch_axis=axis)
+        to_channels = {"schemes": CHANNEL_SCHEMES, "batches": channels, "ch_axis": axis}
+        fields |= observed(f"per_channel_{axis}", PerChannelMinMaxObserver, **to_channels)
+        fields |= observed(f"moving_channel_{axis}", MovingAveragePerChannelMinMaxObserver, **to_channels, **average)
     fields |= observed_histogram(case, x)
-    add(case, ["min_max", "per_channel_0", "per_channel_1", "histogram"], 0, fields)
+    add(case, fields)
 
 
-def add(case, observers, infinities, fields):
-    attributes = {"observers": observers, "configurations": CONFIGURATIONS, "infinities": infinities}
-    family.add(case, attributes, fields)
+def add(case, fields, infinities=0):
+    family.add(case, {"configurations": CONFIGURATIONS, "averaging_constant": AVERAGING_CONSTANT, "infinities": infinities}, fields)
 
 
 def add_constant_at_first():
     """A first batch of one value has a histogram without width, which the second batch must take in."""
     source = numbers("constant_at_first")
-    x = torch.from_numpy(source.standard_normal((BATCHES, 700))).float()
+    x = torch.from_numpy(source.standard_normal((BATCHES, COUNT))).float()
     x[0] = 0.75
-    add("constant_at_first", ["histogram"], 0, {"x": x} | observed_histogram("constant_at_first", x))
+    add("constant_at_first", {"x": x} | observed_histogram("constant_at_first", x))
 
 
 def add_infinities():
-    """Infinities are dropped; the second batch has nothing else. (torch's MinMaxObserver would take them.)"""
+    """Infinities are dropped; the second batch has nothing else. The observers of extremes are
+    fed the others alone, because torch's would take them."""
     source = numbers("infinities")
-    x = torch.from_numpy(source.standard_normal((BATCHES, 700)) * np.array(GROWTH).reshape(3, 1)).float()
-    x[0, [3, 50, 699]] = torch.inf
+    x = torch.from_numpy(source.standard_normal((BATCHES, COUNT)) * np.array(GROWTH).reshape(3, 1)).float()
+    x[0, [3, 50, COUNT - 1]] = torch.inf
     x[0, 20] = -torch.inf
     x[1] = torch.inf
     x[1, ::2] = -torch.inf
     x[2, 0] = -torch.inf
-    add("infinities", ["histogram"], int(x.isinf().sum()), {"x": x} | observed_histogram("infinities", x))
+    finite = [batch[batch.isfinite()] for batch in x if batch.isfinite().any()]
+    fields = {"x": x} | observed_histogram("infinities", x)
+    fields |= observed("min_max", MinMaxObserver, TENSOR_SCHEMES, finite)
+    fields |= observed(
+        "moving_average", MovingAverageMinMaxObserver, TENSOR_SCHEMES, finite, averaging_constant=AVERAGING_CONSTANT
+    )
+    add("infinities", fields, int(x.isinf().sum()))
 
 
 def add_outliers():
     """So many numbers that clipping the few outermost pays: number i of a batch is fed `repeats[i]` times."""
-    steps = np.linspace(-3, 3, 690)
+    steps = np.linspace(-3, 3, COUNT - 10)
     bulk = np.exp(-steps * steps / 2)
     outliers = np.array([-9, -8.25, -7, 6, 6.5, 7.5, 8, 9.5, 10, 11])
     add_repeated("outliers", np.append(steps, outliers), np.append(1 + 300 * bulk, np.ones(10)))
     add_repeated("outliers_above", np.append(abs(steps), abs(outliers)), np.append(1 + 300 * bulk, np.ones(10)))
-    tail = np.linspace(-40, 40, 700)
+    tail = np.linspace(-40, 40, COUNT)
     add_repeated("heavy_tail", tail, 1 + 60000 * (2 + tail * tail) ** -1.5)
 
 
 def add_repeated(case, x, repeats):
     """Three batches of the same shape: the numbers times 1, 0.75 and 1.5, moved a little."""
     source = numbers(case)
-    x = np.stack([x * factor + source.uniform(0, 0.01, 700) for factor in GROWTH])
+    x = np.stack([x * factor + source.uniform(0, 0.01, COUNT) for factor in GROWTH])
     x, repeats = torch.from_numpy(x).float(), torch.from_numpy(np.stack([repeats] * BATCHES)).to(torch.int32)
     batches = [values.repeat_interleave(counts) for values, counts in zip(x, repeats)]
-    add(case, ["histogram"], 0, {"x": x, "repeats": repeats} | observed_histogram(case, batches))
+    add(case, {"x": x, "repeats": repeats} | observed_histogram(case, batches))
 
 
 def observed_histogram(case, batches):

@@ -21,11 +21,14 @@ struct BenchCommand: ParsableCommand {
 
       'octet bench networks [<name> ...]' times layers of networks as sessions, in float and with dynamic quantization.
       Milliseconds.
+
+      'octet bench calibrate' calibrates the demo's network with each observer: how long that takes, over a replay that is not
+      watched, and how long it takes to find the parameters afterwards.
       """)
 
   @Argument(
     help: ArgumentHelp(
-      "\(Suite.all.map(\.name).joined(separator: ", ")), call, networks, or any kind of kernel (softmax, add …).",
+      "\(Suite.all.map(\.name).joined(separator: ", ")), call, calibrate, networks, or any kind of kernel (softmax, add …).",
       valueName: "what"))
   var what: String
 
@@ -91,6 +94,11 @@ struct BenchCommand: ParsableCommand {
         throw ValidationError("there is no network \(stranger), but \(names.joined(separator: "; "))")
       }
     }
+    if what == "calibrate" {
+      guard parameters.isEmpty, [m, n, k] == [nil, nil, nil], weights == nil, isa == nil, !suite else {
+        throw ValidationError("calibrate takes --threads alone; OCTET_ISA chooses the instruction set")
+      }
+    }
     guard (1...1024).contains(threads) else {
       throw ValidationError("--threads takes a number from 1 to 1024, not \(threads)")
     }
@@ -98,12 +106,13 @@ struct BenchCommand: ParsableCommand {
       let names = InstructionSet.all.filter(\.isSupported).map(\.name).joined(separator: ", ")
       throw ValidationError("--isa takes what this CPU has (\(names)), not \(isa)")
     }
-    if what != "networks" { _ = try problems() }
+    if what != "networks" && what != "calibrate" { _ = try problems() }
   }
 
   func run() throws {
     if what == "call" { return try CallReport().show(json: json) }
     if what == "networks" { return try NetworksReport(parameters, threads: threads).show(json: json) }
+    if what == "calibrate" { return try CalibrationReport(threads: threads).show(json: json) }
     let set = try InstructionSet.all.first { $0.name == isa } ?? InstructionSet.chosen()
     let problems = try problems()
     let pool = threads > 1 ? octet_pool_create(threads) : nil
@@ -142,7 +151,7 @@ struct BenchCommand: ParsableCommand {
       let others = KernelKind.all.map(\.name).filter { kind in !Suite.all.contains { $0.name == kind } }
       throw ValidationError(
         """
-        there is nothing called \(what) to measure, but \(Suite.all.map(\.name).joined(separator: ", ")), call, networks; and the \
+        there is nothing called \(what) to measure, but \(Suite.all.map(\.name).joined(separator: ", ")), call, calibrate, networks; and the \
         kinds \(others.joined(separator: ", "))
         """)
     }

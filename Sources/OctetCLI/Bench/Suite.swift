@@ -47,6 +47,13 @@ struct Suite {
     Suite(
       name: "fakequantize", kinds: ["fake-quantize", "fake-quantize-channels"],
       problems: ["fake-quantize count=10000000", "fake-quantize-channels channels=1000 inner=10000"]),
+    Suite(
+      name: "weight-only", kinds: ["weight-only"],
+      problems: [1, 16].flatMap { m in
+        ["float-gemm m=\(m) n=4096 k=4096"]
+          + ["bits=8", "bits=8 group=32", "bits=4 group=32", "bits=4 group=64", "bits=4 group=128 signed=no zeros=yes"]
+          .map { "weight-only m=\(m) n=4096 k=4096 \($0)" }
+      }),
   ]
 
   private typealias Matrix = (m: Int, n: Int, k: Int)

@@ -90,11 +90,7 @@ struct DemoCommand: ParsableCommand {
     let batches = try data.batches(of: 16)
     let progress = Progress("\(title): calibrating", total: batches.count)
     defer { progress.finish() }
-    try prepared.calibrate(
-      batches.lazy.enumerated().map { index, batch in
-        progress.show(index + 1)
-        return batch
-      })
+    try prepared.calibrate(batches) { progress.show($0) }
   }
 
   private func candidate(_ name: String, _ graph: Graph, _ folder: URL) throws -> Candidate {

@@ -41,7 +41,7 @@ package enum FloatGEMM {
       _ stridesB: Strides, into out: UnsafeMutablePointer<Float>
     ) {
       #if OpenBLAS && os(Linux)
-        _ = singleThreaded
+        useOneThread
       #endif
       // A matrix whose columns are contiguous is the transposition of a row-major one.
       func layout(_ strides: Strides, columns: Int) -> (CBLAS_TRANSPOSE, Int32) {
@@ -57,6 +57,6 @@ package enum FloatGEMM {
 
   #if OpenBLAS && os(Linux)
     // Threads are ours to give, not the library's.
-    private static let singleThreaded: Void = openblas_set_num_threads(1)
+    static let useOneThread: Void = openblas_set_num_threads(1)
   #endif
 }

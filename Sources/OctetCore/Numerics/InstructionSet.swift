@@ -16,6 +16,7 @@ public struct InstructionSet: @unchecked Sendable {
   package var kernels: octet_isa { descriptor.pointee }
   package var int8: UnsafePointer<octet_gemm_family> { UnsafePointer(descriptor.pointer(to: \.int8)!) }
   package var float32: UnsafePointer<octet_gemm_family> { UnsafePointer(descriptor.pointer(to: \.float32)!) }
+  package var weights: UnsafePointer<octet_weights_family> { UnsafePointer(descriptor.pointer(to: \.weights)!) }
   package var depthwise: UnsafePointer<octet_depthwise_layout> { UnsafePointer(descriptor.pointer(to: \.depthwise)!) }
 
   /// `scalar`, `avx2`, `avx512vnni` …

@@ -16,4 +16,18 @@ extension QuantizationParameters {
     let depth = shape.dropFirst().reduce(1, *)
     return depth <= Self.longestIntegerSum ? nil : "it sums \(depth) products, more than \(Self.longestIntegerSum)"
   }
+
+  /// Why no kernel multiplies float activations by a weight of this shape [n, k] as it was quantized with these
+  /// parameters, so that it becomes float32; `nil`: they do.
+  package func weightOnlyObstacle(shape: [Int]) -> String? {
+    guard [.int8, .uint8, .int4, .uint4].contains(dtype) else { return "its weight is \(dtype.rawValue)" }
+    guard shape.count == 2, !shape.contains(0) else { return "its weight is no matrix" }
+    guard let axis else { return nil }
+    let counted = axis < 0 ? axis + 2 : axis
+    guard let blockSize else {
+      return counted == 0 ? nil : "its weight has a scale for each index of axis \(axis), not of axis 0"
+    }
+    guard counted == 1 else { return "its weight has blocks along axis \(axis), not along axis 1" }
+    return blockSize % 32 == 0 ? nil : "its weight has blocks of \(blockSize), not of a multiple of 32"
+  }
 }

@@ -126,6 +126,15 @@ public struct QuantizationParameters: Hashable, Sendable, Codable {
     }
     // Scales have the tensor's shape with `axis` counted in blocks.
     let blocks = blockCount(of: size, size: blockSize)
+    if inner == 1 {
+      for outer in 0..<count / size {
+        for block in 0..<blocks {
+          let end = min((block + 1) * blockSize, size)
+          body(outer * size + block * blockSize..<outer * size + end, outer * blocks + block)
+        }
+      }
+      return
+    }
     for row in 0..<count / inner {
       let (outer, index) = (row / size, row % size)
       for column in 0..<inner {

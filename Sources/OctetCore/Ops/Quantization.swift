@@ -71,7 +71,7 @@ extension Op {
 
 /// `roundHalfEven(clamp(x / scale))`, NaN to 0: the distance from the zero point in steps.
 @inline(__always)
-private func quantizedStep(_ x: Float, scale: Float, lower: Float, upper: Float) -> Int {
+package func quantizedStep(_ x: Float, scale: Float, lower: Float, upper: Float) -> Int {
   let step = x / scale
   // Clamping first gives the same integer, since the bounds are integers, and keeps the conversion in range.
   return step.isNaN ? 0 : Int(min(max(step, lower), upper).rounded(.toNearestOrEven))

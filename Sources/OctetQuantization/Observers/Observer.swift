@@ -1,115 +1,46 @@
-import Logging
 public import OctetCore
 
 /// Watches values and says how to quantize them.
 ///
 /// Observers are values: a configured one that has seen nothing is a template, and copies of it observe different
 /// tensors. A type of your own that conforms is used like those of this module.
-public protocol Observer: Sendable, Codable {
+public protocol Observer: Sendable, Codable, CustomStringConvertible {
   /// Takes the elements of `x` (float32, real units) into account. Traced tensors are let pass.
   ///
-  /// - Throws: `OctetError`: `notANumber` if there is a NaN, `dtypeMismatch` if `x` is not float32.
+  /// - Throws: `OctetError`: `notANumber` if there is a NaN, `dtypeMismatch` if `x` is not float32, `invalidArgument` for a
+  ///   configuration that makes no sense.
   mutating func observe(_ x: Tensor) throws
 
   /// The quantization parameters for what has been observed. If that is nothing: scale 1, zero point 0, and a warning.
   func calculateQParams() throws -> QuantizationParameters
 
-  /// Takes into account what another observer of the same configuration has seen.
+  /// Takes into account what another observer of the same configuration has seen, as if it came after what this one has.
+  ///
+  /// - Throws: `OctetError` (`invalidArgument`) if the configurations differ.
   mutating func merge(_ other: Self) throws
 
   /// Forgets what has been observed.
   mutating func reset()
 }
 
-/// Which integers an observer quantizes to, and where it puts real 0.
-public struct QuantizationScheme: Hashable, Sendable, Codable {
-  public enum Symmetry: String, Hashable, Sendable, Codable {
-    /// The range of integers covers exactly the range of the values; real 0 lies anywhere.
-    case affine
-    /// The range of integers covers ±(the largest absolute value).
-    case symmetric
+extension Observer {
+  /// The name of the type; observers of this module also say how they are configured and what they have seen.
+  public var description: String { "\(Self.self)" }
+
+  /// The parameters for one tensor, by a copy of this template.
+  func parameters(for tensor: Tensor) throws -> QuantizationParameters {
+    var observer = self
+    try observer.observe(tensor)
+    return try observer.calculateQParams()
   }
 
-  public var dtype: DType
-  public var symmetry: Symmetry
-  /// The smallest and largest integer; `nil`: all that the type (or half of it, with `reduceRange`) has.
-  public var quantMin: Int?
-  public var quantMax: Int?
-  /// Uses half of the integers, for libraries whose sums overflow with all of them. Octet never needs it.
-  public var reduceRange: Bool
-
-  public init(
-    dtype: DType, symmetry: Symmetry = .affine, quantMin: Int? = nil, quantMax: Int? = nil, reduceRange: Bool = false
-  ) {
-    self.dtype = dtype
-    self.symmetry = symmetry
-    self.quantMin = quantMin
-    self.quantMax = quantMax
-    self.reduceRange = reduceRange
-  }
-
-  /// The least scale, 2⁻²³ as in PyTorch.
-  package static let leastScale = Float.ulpOfOne
-
-  /// The integers in use.
+  /// Merges an observer whose type is not known.
   ///
-  /// - Throws: `OctetError` if the type is not one to quantize to or the bounds are not within it.
-  public func range() throws -> ClosedRange<Int> {
-    guard let whole = dtype.quantizedRange else {
-      throw OctetError(
-        .invalidArgument, "observer", expected: "an integer type of 4, 8 or 16 bits", found: dtype.rawValue)
+  /// - Throws: `OctetError` (`invalidArgument`) if it is of another type or configuration.
+  mutating func merge(any other: any Observer) throws {
+    guard let other = other as? Self else {
+      throw OctetError(.invalidArgument, "observer", expected: "\(Self.self)", found: "\(type(of: other))")
     }
-    // Half of −128…127 is −64…63, half of 0…255 is 0…127.
-    let available = reduceRange ? whole.lowerBound / 2...(whole.upperBound - 1) / 2 : whole
-    let (low, high) = (quantMin ?? available.lowerBound, quantMax ?? available.upperBound)
-    guard whole.contains(low), whole.contains(high), low < high, (low...high).contains(0) else {
-      throw OctetError(
-        .invalidArgument, "observer", expected: "quantMin ≤ 0 ≤ quantMax within \(whole)", found: "\(low) and \(high)")
-    }
-    return low...high
-  }
-
-  /// Scale and zero point for values between `minimum` and `maximum` (real units). The range is first extended to
-  /// include 0.
-  ///
-  /// Affine: `scale = (max − min)/(qmax − qmin)`, `zero = clamp(qmin − roundHalfEven(min/scale))`. Symmetric:
-  /// `scale = max(|min|, |max|)/((qmax − qmin)/2)`, `zero = 0` for signed types, the middle for unsigned ones.
-  /// (torch.ao.quantization, `_calculate_qparams`.)
-  ///
-  /// - Throws: `OctetError` (`unsupported`) if the distance from one to the other is not a float32.
-  func scaleAndZeroPoint(_ minimum: Float, _ maximum: Float, _ range: ClosedRange<Int>) throws -> (Float, Int) {
-    let low = min(minimum, 0)
-    let high = max(maximum, 0)
-    let steps = Float(range.count - 1)
-    switch symmetry {
-    case .symmetric:
-      let scale = max(max(-low, high) / (steps / 2), Self.leastScale)
-      let isSigned = dtype.quantizedRange!.lowerBound < 0
-      // PyTorch's 128 of 0…255; half of the range, rounded down, once its bounds are given. (With `reduceRange` PyTorch
-      // answers 128 too, which 0…127 does not have: the middle is taken there as well.)
-      let isDefault = quantMin == nil && quantMax == nil && !reduceRange
-      let middle = (range.lowerBound + range.upperBound + (isDefault ? 1 : 0)) / 2
-      return (scale, isSigned ? 0 : middle)
-    case .affine:
-      try checkDistance(low, high)
-      let scale = max((high - low) / steps, Self.leastScale)
-      let zero = range.lowerBound - Int((low / scale).rounded(.toNearestOrEven))
-      return (scale, min(max(zero, range.lowerBound), range.upperBound))
-    }
-  }
-
-  /// - Throws: `OctetError` (`unsupported`) if the distance from one to the other is not a float32.
-  func checkDistance(_ low: Float, _ high: Float) throws {
-    guard (high - low).isFinite else {
-      throw OctetError(
-        .unsupported, "observer", expected: "values at most \(Float.greatestFiniteMagnitude) apart",
-        found: "\(low)…\(high)")
-    }
-  }
-
-  /// Scale 1 and zero point 0, for an observer that has seen nothing; says so.
-  func unobserved(_ observer: String, axis: Int? = nil) throws -> QuantizationParameters {
-    Logger(label: "octet.quantization").warning("\(observer) has observed nothing: scale 1, zero point 0")
-    return try QuantizationParameters(scales: [1], zeroPoints: [0], dtype: dtype, range: range(), axis: axis)
+    try merge(other)
   }
 }

@@ -1,24 +1,14 @@
 public import OctetCore
 
 /// The smallest and the largest value of every channel, reduced over every axis but one.
-/// (torch.ao.quantization.PerChannelMinMaxObserver.)
-public struct PerChannelMinMaxObserver: Observer {
+/// (torch.ao.quantization.PerChannelMinMaxObserver; ±inf is left out and counted.)
+///
+/// Observing throws `shapeMismatch` also for a tensor that lacks the axis or has another number of channels than before.
+public struct PerChannelMinMaxObserver: SummarizingObserver {
   public var scheme: QuantizationScheme
   /// The axis that channels are counted along; negative from the end.
   public let axis: Int
-  /// In real units, one for each channel; empty before anything has been observed.
-  public private(set) var minVal: [Float] {
-    get { minimum }
-    set { minimum = newValue }
-  }
-  public private(set) var maxVal: [Float] {
-    get { maximum }
-    set { maximum = newValue }
-  }
-  /// How many infinities were left out.
-  public private(set) var infinityCount = 0
-  @ExtendedReals private var minimum = []
-  @ExtendedReals private var maximum = []
+  var seen = Extremes()
 
   public init(
     axis: Int = 0, dtype: DType = .uint8, scheme: QuantizationScheme.Symmetry = .affine, quantMin: Int? = nil,
@@ -29,42 +19,47 @@ public struct PerChannelMinMaxObserver: Observer {
       dtype: dtype, symmetry: scheme, quantMin: quantMin, quantMax: quantMax, reduceRange: reduceRange)
   }
 
-  /// - Throws: also `shapeMismatch` if `x` lacks the axis or has another number of channels than before.
-  public mutating func observe(_ x: Tensor) throws {
-    guard let extremes = try ChannelExtremes(of: x, axis: axis) else { return }
-    try include(extremes.minimum, extremes.maximum)
-    infinityCount += extremes.infinities
+  /// In real units, one for each channel; empty before anything has been observed.
+  public var minVal: [Float] { seen.minimum }
+  public var maxVal: [Float] { seen.maximum }
+  /// How many infinities were left out.
+  public var infinityCount: Int { seen.infinityCount }
+
+  var grouping: Grouping { .channels(axis: axis) }
+  var options: [String] { ["axis \(axis)"] }
+  func ranges() -> [RealRange] { seen.ranges }
+}
+
+/// The average of the smallest and of the largest value of every channel over batches: the first as it is, then
+/// `m += averagingConstant · (current − m)`. (torch.ao.quantization.MovingAveragePerChannelMinMaxObserver.)
+///
+/// Merging two gives what one would have that saw the batches of the first and then those of the second.
+public struct MovingAveragePerChannelMinMaxObserver: SummarizingObserver {
+  public var scheme: QuantizationScheme
+  /// The axis that channels are counted along; negative from the end.
+  public let axis: Int
+  var seen: MovingAverage
+
+  /// - Parameter averagingConstant: the weight of a new batch, above 0 and at most 1.
+  public init(
+    axis: Int = 0, averagingConstant: Float = 0.01, dtype: DType = .uint8,
+    scheme: QuantizationScheme.Symmetry = .affine, quantMin: Int? = nil, quantMax: Int? = nil, reduceRange: Bool = false
+  ) {
+    self.axis = axis
+    self.scheme = QuantizationScheme(
+      dtype: dtype, symmetry: scheme, quantMin: quantMin, quantMax: quantMax, reduceRange: reduceRange)
+    seen = MovingAverage(averagingConstant: averagingConstant)
   }
 
-  public func calculateQParams() throws -> QuantizationParameters {
-    guard !minVal.isEmpty else { return try scheme.unobserved("PerChannelMinMaxObserver", axis: axis) }
-    let range = try scheme.range()
-    let parameters = try zip(minVal, maxVal).map { low, high in
-      // A channel of infinities alone has no finite extremes: its range is {0}.
-      try low <= high ? scheme.scaleAndZeroPoint(low, high, range) : scheme.scaleAndZeroPoint(0, 0, range)
-    }
-    return try QuantizationParameters(
-      scales: parameters.map(\.0), zeroPoints: parameters.map(\.1), dtype: scheme.dtype, range: range, axis: axis)
-  }
+  /// The weight of a new batch.
+  public var averagingConstant: Float { seen.averagingConstant }
+  /// In real units, one for each channel; empty before anything has been observed.
+  public var minVal: [Float] { seen.average.minimum }
+  public var maxVal: [Float] { seen.average.maximum }
+  /// How many infinities were left out.
+  public var infinityCount: Int { seen.average.infinityCount }
 
-  public mutating func merge(_ other: PerChannelMinMaxObserver) throws {
-    if !other.minVal.isEmpty { try include(other.minVal, other.maxVal) }
-    infinityCount += other.infinityCount
-  }
-
-  public mutating func reset() {
-    minVal = []
-    maxVal = []
-    infinityCount = 0
-  }
-
-  private mutating func include(_ minimum: [Float], _ maximum: [Float]) throws {
-    guard minVal.isEmpty || minVal.count == minimum.count else {
-      throw OctetError(
-        .shapeMismatch, "PerChannelMinMaxObserver", expected: "\(minVal.count) channels as before",
-        found: "\(minimum.count)")
-    }
-    minVal = minVal.isEmpty ? minimum : zip(minVal, minimum).map { min($0, $1) }
-    maxVal = maxVal.isEmpty ? maximum : zip(maxVal, maximum).map { max($0, $1) }
-  }
+  var grouping: Grouping { .channels(axis: axis) }
+  var options: [String] { ["axis \(axis)", "averaging constant \(averagingConstant)"] }
+  func ranges() -> [RealRange] { seen.average.ranges }
 }

@@ -69,6 +69,25 @@ class Job:
         return self.result.copy() if self.mask is None else np.stack([self.result, self.mask])
 
 
+class SearchJob:
+    """The search for parameters, straight from its Swift source."""
+
+    def __init__(self, problem):
+        source = ROOT / "Sources/OctetQuantization/Observers/NormMinimization.swift"
+        sources = [HERE / "search.swift", source]
+        command = ["swiftc", "-O", "-wmo", "-swift-version", "6", "-emit-library", "-module-name", "Search"]
+        self.library = ctypes.CDLL(str(build("search", [*command, *map(str, sources)], sources)))
+        declare(self.library, {"bench_search": (ctypes.c_double, POINTER, SIZE, *[ctypes.c_float] * 2, POINTER, SIZE)})
+        self.counts, self.range, self.result = aligned(problem.x[0]), problem.range, empty(2, np.float32)
+
+    def run(self, count):
+        counts = pointer(self.counts)
+        return self.library.bench_search(counts, len(self.counts), *self.range, pointer(self.result), count)
+
+    def output(self):
+        return self.result.copy()
+
+
 class Engine:
     title = "Octet"
 
@@ -131,6 +150,9 @@ class Engine:
     def histogram(self, problem, threads):
         return self.reals(problem, problem.kind, empty(problem.bins, np.float32))
 
+    def search(self, problem, threads):
+        return {"search": SearchJob(problem)}
+
     def quantize(self, problem, threads):
         return self.reals(problem, problem.kind, empty(problem.x.shape, np.uint8))
 
@@ -153,10 +175,10 @@ class Engine:
 
     def peak(self, problem, threads):
         """The loop of multiplies alone, or of reading, and what one run of it does; None where neither bounds the work."""
+        if problem.kind in ["layout", "search"] or problem.sizes == (1, 1, 1):
+            return None, 0
         if hasattr(problem, "bins"):
             return self.reals(problem, "read", empty(64, np.uint8))["read"], problem.x.size * 4
-        if problem.kind == "layout" or problem.sizes == (1, 1, 1):
-            return None, 0
         multiplies = ctypes.c_double()
         is_float = problem.kind == "sgemm"
         handle = self.library.bench_peak(self.isa, self.pool(threads), is_float, ctypes.byref(multiplies))

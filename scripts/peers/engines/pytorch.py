@@ -80,6 +80,13 @@ class Engine:
 
         return self.observed(problem, observer, counts)
 
+    def search(self, problem, threads):
+        self.torch.set_num_threads(1)
+        observer = self.torch.ao.quantization.HistogramObserver(bins=problem.bins)
+        observer.histogram = self.torch.from_numpy(problem.x[0])
+        observer.min_val, observer.max_val = self.torch.tensor(problem.range)
+        return {"search": Job(observer._non_linear_param_search, lambda r: np.array([v.item() for v in r]))}
+
     def observed(self, problem, observer, result):
         self.torch.set_num_threads(1)
         x = self.torch.from_numpy(problem.x)

@@ -1,19 +1,19 @@
-/// Finds the part of a histogram whose quantization has the least squared error.
+/// PyTorch's search for the part of a histogram whose quantization has the least squared error.
 ///
 /// (torch.ao.quantization.HistogramObserver, `_non_linear_param_search`, after Caffe2's norm minimization.) Each step
 /// leaves out 10⁻⁵ of the mass on the side where that skips more bins, and the search stops when the error rises.
-struct HistogramSearch {
-  let histogram: [Float]
+struct NormMinimization {
+  let counts: [Float]
   let minimum: Float
   let maximum: Float
   /// The number of integers that the range is quantized to.
   let destinationBins: Int
 
-  func leastErrorRange() -> (minimum: Float, maximum: Float) {
-    let bins = histogram.count
+  func range() -> (minimum: Float, maximum: Float) {
+    let bins = counts.count
     let width = (maximum - minimum) / Float(bins)
     var sum = 0.0
-    let cumulative = histogram.map { count -> Float in
+    let cumulative = counts.map { count -> Float in
       sum += Double(count)
       return Float(sum)
     }
@@ -46,20 +46,20 @@ struct HistogramSearch {
   /// The squared error if bins `start` to `end` are quantized and all else is clipped to them. Values are taken to lie
   /// evenly in their bin, so that a stretch from Δb to Δe around an integer's value costs density · (Δe³ − Δb³)/3.
   private func squaredError(_ start: Int, _ end: Int) -> Double {
-    let width = (Double(maximum) - Double(minimum)) / Double(histogram.count)
+    let width = (Double(maximum) - Double(minimum)) / Double(counts.count)
     let destinationWidth = width * Double(end - start + 1) / Double(destinationBins)
     if destinationWidth == 0 { return 0 }
     let (sourceStep, step) = (Float(width), Float(destinationWidth))
     let half = step / 2
-    let last = Float(destinationBins - 1)
+    let last = Double(destinationBins - 1)
     func destination(_ x: Float) -> Float {
-      // The floor of the exact quotient.
-      min(max(Float((Double(x) / Double(step)).rounded(.down)), 0), last)
+      // The floor of the exact quotient, which may be cut off where it is above 0.
+      Float(Int(min(max(Double(x) / Double(step), 0), last)))
     }
     func cube(_ x: Float) -> Float { x * x * x }
     let whole = (cube(half) - cube(-half)) / 3
     var sum = 0.0
-    for (bin, count) in histogram.enumerated() where count != 0 {
+    for (bin, count) in counts.enumerated() where count != 0 {
       let begin = Float(bin - start) * sourceStep
       let finish = begin + sourceStep
       let (first, second) = (destination(begin), destination(finish))

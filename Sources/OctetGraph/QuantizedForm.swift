@@ -1,0 +1,86 @@
+import OctetCore
+
+/// What is integer in a graph in QDQ form, judged by the form alone, whoever made it: an operation whose operands are
+/// dequantized and whose result is quantized again. (As ONNX Runtime reads such graphs. Whether an engine has integer
+/// arithmetic for the operation is another question.)
+public struct QuantizedForm: Sendable {
+  /// What a node does in the form.
+  public enum Role: Hashable, Sendable {
+    /// An operation between pairs.
+    case integer
+    /// Any other operation, and why it is no such one.
+    case float(String)
+    /// Dequantizes a stored parameter.
+    case parameter
+    /// Between two integer operations: nothing is left of it when they run.
+    case inner
+    /// A value goes from float to integers or back: a pass over its elements.
+    case boundary
+    /// Of a pair whose real result no integer operation uses, behind a value that none makes: it only loses precision.
+    case dangling
+  }
+
+  /// One for each node, in order.
+  public let roles: [Role]
+
+  public init(_ graph: Graph) {
+    let consumers = graph.consumers
+    let producers = graph.producers
+    func kind(_ value: String) -> Op.Kind? { producers[value].map { graph.nodes[$0].op.kind } }
+    let obstacles = graph.nodes.map { node -> String? in
+      for (index, input) in node.inputs.enumerated() {
+        // A bias may be real.
+        let isBias = index == 2 && (node.op.kind == .conv || node.op.kind == .linear)
+        guard let input, !(isBias && graph.parameters[input] != nil) else { continue }
+        guard kind(input) == .dequantizeLinear else { return "\(input) is not quantized" }
+      }
+      let isQuantized = node.outputs.allSatisfy { output in
+        let users = consumers[output] ?? []
+        return !users.isEmpty && !graph.isOutput(output)
+          && users.allSatisfy { graph.nodes[$0].op.kind == .quantizeLinear }
+      }
+      return isQuantized ? nil : "its result is not quantized"
+    }
+    func isPairHalf(_ index: Int) -> Bool { graph.nodes[index].isPairHalf }
+    func isInteger(_ index: Int) -> Bool { !isPairHalf(index) && obstacles[index] == nil }
+    func users(_ index: Int) -> [Int] { graph.nodes[index].outputs.flatMap { consumers[$0] ?? [] } }
+    func isOutput(_ index: Int) -> Bool { graph.nodes[index].outputs.contains(where: graph.isOutput) }
+
+    func roleOfQuantize(_ index: Int) -> Role {
+      let producer = graph.nodes[index].inputs[0].flatMap { producers[$0] }
+      if let producer, isInteger(producer) { return .inner }
+      let halves = users(index)
+      let reachesIntegers = halves.contains { half in
+        graph.nodes[half].op.kind != .dequantizeLinear || users(half).contains(where: isInteger)
+      }
+      if !reachesIntegers && !halves.isEmpty && !isOutput(index) { return .dangling }
+      return producer.map { graph.nodes[$0].op.kind } == .dequantizeLinear ? .inner : .boundary
+    }
+    func roleOfDequantize(_ index: Int) -> Role {
+      guard let stored = graph.nodes[index].inputs[0] else { return .boundary }
+      if graph.parameters[stored] != nil { return .parameter }
+      if let half = producers[stored], roleOfQuantize(half) == .dangling { return .dangling }
+      return isOutput(index) || users(index).contains { !isInteger($0) && !isPairHalf($0) } ? .boundary : .inner
+    }
+    roles = graph.nodes.indices.map { index in
+      guard isPairHalf(index) else { return obstacles[index].map { .float($0) } ?? .integer }
+      return graph.nodes[index].op.kind == .quantizeLinear ? roleOfQuantize(index) : roleOfDequantize(index)
+    }
+  }
+}
+
+extension Node {
+  var isPairHalf: Bool { op.kind == .quantizeLinear || op.kind == .dequantizeLinear }
+}
+
+extension QuantizedForm.Role {
+  /// What tables say of a node; empty where that is nothing special.
+  func note(_ kind: Op.Kind) -> String {
+    switch self {
+    case .integer, .inner, .parameter: ""
+    case .float(let reason): "float: \(reason)"
+    case .boundary: kind == .quantizeLinear ? "boundary: float → integers" : "boundary: integers → float"
+    case .dangling: "dangling: no integer operation uses the pair"
+    }
+  }
+}
