@@ -17,7 +17,7 @@ extension Lowering {
     guard let weightName = node.inputs[1], case .dequantizedConstant(let weight, let parameters) = views[weightName]!,
       parameters.weightOnlyObstacle(shape: weight.shape) == nil,
       bias == nil || biasValue != nil,
-      integerSlot(node.inputs[0]) == nil || parameters.integerWeightObstacle(shape: weight.shape) != nil,
+      !isInIntegers(node.inputs[0]!) || parameters.integerWeightObstacle(shape: weight.shape) != nil,
       try constant(node.inputs[0]) == nil
     else { return false }
     let from = try realSlot(node.inputs[0]!, .rowMajor, node.name)
@@ -27,6 +27,11 @@ extension Lowering {
     weightOnlyNodes.append(node.name)
     views[node.outputs[0]] = .float(to)
     return true
+  }
+
+  /// Whether an activation is there in integers, with a scale that is known or found while running.
+  private func isInIntegers(_ value: String) -> Bool {
+    if case .dynamic? = views[value] { true } else { integerSlot(value) != nil }
   }
 
   mutating func lowerConvolution(_ node: Node, _ attributes: Op.Convolution, isLinear: Bool) throws {

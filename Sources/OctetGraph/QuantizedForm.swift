@@ -6,7 +6,7 @@ import OctetCore
 public struct QuantizedForm: Sendable {
   /// What a node does in the form.
   public enum Role: Hashable, Sendable {
-    /// An operation between pairs.
+    /// An operation between pairs, or one whose activations are quantized while it runs.
     case integer
     /// Any other operation, and why it is no such one.
     case float(String)
@@ -28,12 +28,17 @@ public struct QuantizedForm: Sendable {
     let producers = graph.producers
     func kind(_ value: String) -> Op.Kind? { producers[value].map { graph.nodes[$0].op.kind } }
     let obstacles = graph.nodes.map { node -> String? in
+      if case .recurrent(let payload) = node.op, payload.activations != nil { return nil }
       for (index, input) in node.inputs.enumerated() {
         // A bias may be real.
         let isBias = index == 2 && (node.op.kind == .conv || node.op.kind == .linear)
         guard let input, !(isBias && graph.parameters[input] != nil) else { continue }
-        guard kind(input) == .dequantizeLinear else { return "\(input) is not quantized" }
+        guard let maker = kind(input), maker == .dequantizeLinear || maker == .dynamicQuantize else {
+          return "\(input) is not quantized"
+        }
       }
+      // Dynamically quantized operations give real results.
+      if node.inputs.contains(where: { $0.flatMap(kind) == .dynamicQuantize }) { return nil }
       let isQuantized = node.outputs.allSatisfy { output in
         let users = consumers[output] ?? []
         return !users.isEmpty && !graph.isOutput(output)
@@ -63,6 +68,7 @@ public struct QuantizedForm: Sendable {
       return isOutput(index) || users(index).contains { !isInteger($0) && !isPairHalf($0) } ? .boundary : .inner
     }
     roles = graph.nodes.indices.map { index in
+      if graph.nodes[index].op.kind == .dynamicQuantize { return .boundary }
       guard isPairHalf(index) else { return obstacles[index].map { .float($0) } ?? .integer }
       return graph.nodes[index].op.kind == .quantizeLinear ? roleOfQuantize(index) : roleOfDequantize(index)
     }
@@ -79,7 +85,7 @@ extension QuantizedForm.Role {
     switch self {
     case .integer, .inner, .parameter: ""
     case .float(let reason): "float: \(reason)"
-    case .boundary: kind == .quantizeLinear ? "boundary: float → integers" : "boundary: integers → float"
+    case .boundary: kind == .dequantizeLinear ? "boundary: integers → float" : "boundary: float → integers"
     case .dangling: "dangling: no integer operation uses the pair"
     }
   }

@@ -75,7 +75,7 @@ import Testing
     #expect(residual?.code == .unknownName && residual?.subject == "calibration")
     let type = try refusal(self.prepared(QConfigMap(.minMax)))
     #expect(type?.code == .invalidArgument && type?.subject.hasPrefix("site ") == true && type?.found == "MinMaxObserver")
-    let reduced = try refusal(self.prepared(QConfigMap(.fbgemm)))
+    let reduced = try refusal(self.prepared(QConfigMap(.default(for: .fbgemm))))
     #expect(reduced?.code == .invalidArgument && reduced?.subject.hasPrefix("site ") == true)
     #expect(reduced?.expected.contains("0…255") == true && reduced?.found.contains("0…127") == true)
 

@@ -33,6 +33,9 @@ import Testing
     "{\"weight\":{\"dtype\":\"int8\",\"type\":\"minMax\"}}",
     "{\"activation\":{\"bins\":512,\"quantMax\":200,\"reduceRange\":true,\"type\":\"histogram\"},\"weight\":{\"axis\":1,\"dtype\":\"int4\",\"scheme\":\"symmetric\",\"type\":\"perChannelMinMax\"}}",
     "{\"activation\":{\"averagingConstant\":0.1,\"type\":\"movingAverageMinMax\"},\"weight\":{\"averagingConstant\":1,\"axis\":-1,\"quantMin\":-3,\"dtype\":\"int8\",\"type\":\"movingAveragePerChannelMinMax\"}}",
+    "{\"activation\":{\"percentile\":99.5,\"type\":\"percentile\"},\"weight\":{\"groupSize\":64,\"type\":\"perGroupMinMax\"}}",
+    "{\"activation\":{\"bins\":100,\"type\":\"entropy\"},\"weight\":{\"dtype\":\"int8\",\"type\":\"mse\"}}",
+    "{\"activation\":{\"scale\":0.25,\"quantMax\":99,\"type\":\"fixedQParams\"},\"weight\":{\"isDynamic\":false,\"type\":\"placeholder\"}}",
   ])
   func whatIsReadIsWritten(_ config: String) throws {
     let map = try decode(text(config))
@@ -41,6 +44,15 @@ import Testing
       try JSONDecoder().decode(JSONValue.self, from: Data(written.utf8))
         == JSONDecoder().decode(JSONValue.self, from: Data(text(config).utf8)), "\(written)")
     #expect(try encode(decode(written)) == written)
+  }
+
+  @Test(arguments: [
+    "{\"type\":\"percentile\",\"percentile\":101}", "{\"type\":\"percentile\",\"percentile\":0}",
+    "{\"type\":\"perGroupMinMax\",\"groupSize\":0}", "{\"type\":\"fixedQParams\",\"scale\":-1}",
+    "{\"type\":\"fixedQParams\",\"zeroPoint\":256}", "{\"type\":\"mse\",\"bins\":0}",
+  ])
+  func impossibleSettingsAreErrors(_ observer: String) {
+    #expect(octetError { try decode(text("{\"weight\":\(observer)}")) }?.code == .invalidArgument)
   }
 
   @Test func whatIsDecodedIsUsed() throws {

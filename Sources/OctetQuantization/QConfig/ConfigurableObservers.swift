@@ -10,11 +10,15 @@ import OctetCore
 public struct ConfigurableObservers: Sendable {
   private var types: [String: any ConfigurableObserver.Type]
 
-  /// `minMax`, `perChannelMinMax`, `movingAverageMinMax`, `movingAveragePerChannelMinMax` and `histogram`.
+  /// `minMax`, `perChannelMinMax`, `perGroupMinMax`, `movingAverageMinMax`, `movingAveragePerChannelMinMax`, `histogram`,
+  /// `percentile`, `entropy`, `mse`, `fixedQParams` and `placeholder`.
   public static let builtIn = ConfigurableObservers(types: [
     "minMax": MinMaxObserver.self, "perChannelMinMax": PerChannelMinMaxObserver.self,
+    "perGroupMinMax": PerGroupMinMaxObserver.self,
     "movingAverageMinMax": MovingAverageMinMaxObserver.self,
     "movingAveragePerChannelMinMax": MovingAveragePerChannelMinMaxObserver.self, "histogram": HistogramObserver.self,
+    "percentile": PercentileObserver.self, "entropy": EntropyObserver.self, "mse": MSEObserver.self,
+    "fixedQParams": FixedQParamsObserver.self, "placeholder": PlaceholderObserver.self,
   ])
 
   /// The type of a name; set it to add one of your own.
