@@ -143,8 +143,10 @@ struct Lowering {
   }
 
   /// The parameters that a node's result is quantized with, if nothing else is done with it.
-  func quantizedResult(of node: Node) -> (value: String, quantization: ActivationQuantization)? {
-    let value = node.outputs[0]
+  func quantizedResult(
+    of node: Node, _ output: Int = 0
+  ) -> (value: String, quantization: ActivationQuantization)? {
+    let value = node.outputs[output]
     guard !graph.isOutput(value), let users = consumers[value], users.count == 1,
       case .quantizeLinear(let payload) = graph.nodes[users[0]].op,
       let quantization = ActivationQuantization(payload.parameters), isReadAsReal(graph.nodes[users[0]].outputs[0])
@@ -172,7 +174,9 @@ struct Lowering {
       }
     case .pool(let pool) where pool.clipsWindowsToPadding: try lowerReference(node)
     case .pool(let pool):
-      try lowerSelection(node) { PoolStep(name: node.name, inputs: $0, output: $1, window: .pool(pool), isInteger: $2) }
+      try lowerSelection(node, layout: rank(node.inputs[0]!) == 3 ? .nhwc : nil) {
+        PoolStep(name: node.name, inputs: $0, output: $1, window: .pool(pool), isInteger: $2)
+      }
     case .adaptiveAveragePool(let pool):
       guard pool.hasEqualWindows(over: graph.types[node.inputs[0]!]!) else { return try lowerReference(node) }
       try lowerSelection(node) {
@@ -185,15 +189,29 @@ struct Lowering {
       let axis = concat.axis < 0 ? concat.axis + rank(node.outputs[0]) : concat.axis
       try lowerSelection(node) { ConcatStep(name: node.name, inputs: $0, output: $1, axis: axis, isInteger: $2) }
     case .binary(let kind): try lowerBinary(node, kind)
-    case .reshape, .flatten: try lowerReshape(node)
+    case .reshape, .flatten, .squeeze, .unsqueeze: try lowerReshape(node)
     case .quantizeLinear(let payload): try lowerQuantize(node, payload.parameters)
     case .dequantizeLinear(let payload): try lowerDequantize(node, payload.parameters)
-    case .transpose(let transpose): try lowerTranspose(node, transpose)
+    case .transpose(let transpose):
+      let axes = transpose.permutation.map { $0 < 0 ? $0 + transpose.permutation.count : $0 }
+      try lowerStrided(node, .transpose(axes))
     case .dynamicQuantize(let payload): try lowerDynamicQuantize(node, payload)
     case .recurrent(let payload): try lowerRecurrent(node, payload)
-    case .matmul, .batchNormalization, .softmax, .pad, .convTranspose, .normalize, .unary, .prelu, .compare, .where,
-      .cast, .resize, .split, .slice, .gather, .squeeze, .unsqueeze, .expand, .argmax, .topK:
-      try lowerReference(node)
+    case .convTranspose(let payload): try lowerTransposedConvolution(node, payload)
+    case .unary(let function): try lowerFunction(node, of: node.inputs[0]!, .unary(function))
+    case .prelu(let prelu): try lowerPRelu(node, prelu)
+    case .matmul: try lowerMatMul(node)
+    case .softmax(let softmax): try lowerSoftmax(node, softmax)
+    case .normalize(let normalize): try lowerNormalize(node, normalize)
+    case .slice(let slice): try lowerStrided(node, .slice(slice))
+    case .split(let split): try lowerSplit(node, split)
+    case .expand: try lowerStrided(node, .expand)
+    case .gather(let gather): try lowerGather(node, gather)
+    case .resize(let resize):
+      try lowerSelection(node, layout: .nhwc) {
+        ResizeStep(name: node.name, inputs: $0, output: $1, attributes: resize, isInteger: $2)
+      }
+    case .batchNormalization, .pad, .compare, .where, .cast, .argmax, .topK: try lowerReference(node)
     }
   }
 }

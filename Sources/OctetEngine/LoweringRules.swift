@@ -156,6 +156,13 @@ extension Lowering {
   mutating func lowerBinary(_ node: Node, _ kind: Op.Binary) throws {
     let value = node.outputs[0]
     let (a, b) = (node.inputs[0]!, node.inputs[1]!)
+    for (constant, other, isFirst) in [(a, b, true), (b, a, false)] {
+      if let scalar = try self.constant(constant), scalar.shape.allSatisfy({ $0 == 1 }),
+        graph.types[other] == graph.types[value]
+      {
+        return try lowerFunction(node, of: other, .binary(kind, scalar.item(as: Float.self), isFirst: isFirst))
+      }
+    }
     guard kind == .add || kind == .mul, graph.types[a] == graph.types[b], try constant(a) == nil, try constant(b) == nil
     else {
       return try lowerReference(node)
@@ -202,15 +209,6 @@ extension Lowering {
       define(value, to, quantized.value)
     } else {
       views[value] = .float(reshaped(&self, try realSlot(from, nil, node.name)))
-    }
-  }
-
-  mutating func lowerTranspose(_ node: Node, _ transpose: Op.Transpose) throws {
-    let value = node.outputs[0]
-    let count = rank(value)
-    let axes = transpose.permutation.map { $0 < 0 ? $0 + count : $0 }
-    try lowerSelection(node, layout: .rowMajor) {
-      TransposeStep(name: node.name, inputs: $0, output: $1, permutation: axes, isInteger: $2)
     }
   }
 

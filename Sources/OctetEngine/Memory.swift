@@ -93,14 +93,19 @@ final class Memory {
   ///
   /// - Parameter cost: bytes that one part moves.
   func parts(_ count: Int, cost: Int, _ work: @escaping (Range<Int>) -> Void) -> Call {
+    workerParts(count, cost: cost) { range, _ in work(range) }
+  }
+
+  /// The same for work that needs the scratch of its worker.
+  func workerParts(_ count: Int, cost: Int, _ work: @escaping (Range<Int>, Int) -> Void) -> Call {
     let worthwhile = max(1, count * cost / 32768)
     let items = max(1, min(shapes.threads, count, worthwhile))
     // Boundaries at multiples of 64 parts keep vectors whole where that is possible.
     let even = (count + items - 1) / items
     let size = count >= items * 128 ? (even + 63) / 64 * 64 : even
-    return Call(items: items) { item, _ in
+    return Call(items: items) { item, worker in
       let range = min(item * size, count)..<min((item + 1) * size, count)
-      if !range.isEmpty { work(range) }
+      if !range.isEmpty { work(range, worker) }
     }
   }
 }

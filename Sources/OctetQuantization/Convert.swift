@@ -98,13 +98,15 @@ private struct Converter {
   }
 
   private mutating func quantizeWeight(of node: inout Node, _ template: any Observer) throws {
-    let name = node.inputs[1]!
-    let value = graph.parameters[name]!.value
-    let quantization = try naming(name) { try template.parameters(for: value) }
-    if let obstacle = quantization.integerWeightObstacle(shape: value.shape) {
+    let place = node.weightPlace!
+    let name = node.inputs[place.operand]!
+    let (quantization, obstacle) = try naming(name) {
+      try template.weightParameters(for: graph.parameters[name]!.value, axis: place.axis)
+    }
+    if let obstacle {
       throw OctetError(.unsupported, name, expected: "a weight that integer kernels take, as before", found: obstacle)
     }
-    node.inputs[1] = try weights.dequantized(name, quantization, modules: node.modules, in: &nodes)
+    node.inputs[place.operand] = try weights.dequantized(name, quantization, modules: node.modules, in: &nodes)
   }
 
   private func report() -> ConversionReport {

@@ -14,10 +14,15 @@ extension Graph {
     var assignments: [String: PreparedGraph.Assignment] = [:]
     var groups = ValueGroups()
     var templates: [(value: String, observer: any Observer)] = []
+    var fixed: [String: QuantizationParameters] = [:]
+    var madeInFloat: Set<String> = []
     var sharing: [Node] = []
     let alive = Set(try removingDeadNodes().nodes.map(\.name))
 
     for node in nodes {
+      defer {
+        if case .float? = assignments[node.name] { madeInFloat.formUnion(node.outputs) }
+      }
       guard alive.contains(node.name) else {
         assignments[node.name] = .float("no output needs it")
         continue
@@ -33,25 +38,35 @@ extension Graph {
         assignments[node.name] = .float(reason)
       case .shares:
         sharing.append(node)
-        for value in node.activationInputs { groups.join(value, node.outputs[0]) }
+        if node.activationInputs.allSatisfy(madeInFloat.contains) { madeInFloat.formUnion(node.outputs) }
+        for value in node.activationInputs + node.outputs { groups.join(value, node.outputs[0]) }
         assignments[node.name] = .integer(weight: nil)
-      case .computes:
-        let hasWeight = node.op.kind == .conv || node.op.kind == .linear
-        if hasWeight {
+      case .computes(let range):
+        let weightPlace = node.weightPlace
+        let operands = node.quantizedInputs(in: self)
+        // A function alone is no reason to leave the real numbers.
+        if weightPlace == nil, operands.count == 1, madeInFloat.contains(operands[0]) {
+          assignments[node.name] = .float("its operand is made in float")
+          continue
+        }
+        if let weightPlace {
           guard let weight = config.weight else {
             throw OctetError(
               .invalidArgument, node.name, expected: "a QConfig with a weight observer",
               found: "an activation observer alone")
           }
-          let value = parameters[node.inputs[1]!]!.value
-          let quantization = try naming(node.inputs[1]!) { try weight.parameters(for: value) }
-          if let obstacle = quantization.integerWeightObstacle(shape: value.shape) {
+          let name = node.inputs[weightPlace.operand]!
+          let (_, obstacle) = try naming(name) {
+            try weight.weightParameters(for: parameters[name]!.value, axis: weightPlace.axis)
+          }
+          if let obstacle {
             assignments[node.name] = .float(obstacle)
             continue
           }
         }
-        for value in node.activationInputs + node.outputs { templates.append((value, activation)) }
-        assignments[node.name] = .integer(weight: hasWeight ? config.weight : nil)
+        if let range { fixed[node.outputs[0]] = try range.parameters(activation.integerType()) }
+        for value in operands + node.outputs { templates.append((value, activation)) }
+        assignments[node.name] = .integer(weight: weightPlace == nil ? nil : config.weight)
       }
     }
 
@@ -68,12 +83,25 @@ extension Graph {
     for value in inputs.map(\.name) + nodes.flatMap(\.outputs) {
       if let index = indexOfGroup[groups.representative(of: value)] { live[index].values.append(value) }
     }
+    // What is only moved has the range that it had before.
+    let moved = Set(sharing.flatMap(\.outputs))
+    for index in live.indices {
+      let sources = Set(live[index].values.filter { !moved.contains($0) }.map { fixed[$0] })
+      if sources.count == 1, let parameters = sources.first ?? nil {
+        live[index].observer = FixedQParamsObserver(parameters)
+      }
+    }
     let sites = Sites(live, in: self)
     for node in sharing where sites.index(ofValue: node.outputs[0]) == nil {
       assignments[node.name] = .float("nothing beside it is quantized")
     }
     return PreparedGraph(graph: self, sites: sites, assignments: assignments)
   }
+}
+
+extension Observer {
+  /// The type of the integers that this template quantizes to.
+  func integerType() throws -> DType { try parameters(for: Tensor([Float(0), 1], shape: [2])).dtype }
 }
 
 /// Sets of values that share a site.

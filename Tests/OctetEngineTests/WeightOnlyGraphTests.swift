@@ -62,7 +62,8 @@ import Testing
     let (quantized, _) = try prepared.convert()
     let x = try Tensor.random([5, 71], seed: 9)
     let result = try Session(Plan(quantized), threads: 1)(x)
-    #expect(try discrepancy(result, quantized.replay([x])[0]) == nil)
+    // The kernels quantize activations in groups of 32: two layers of steps of 1/254.
+    #expect(try discrepancy(result, quantized.replay([x])[0], absolute: 0.02) == nil)
     try inTemporaryFile { path in
       try quantized.save(to: path)
       let loaded = try Graph(contentsOf: path)

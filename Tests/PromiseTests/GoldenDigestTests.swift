@@ -14,6 +14,8 @@ import Testing
     "adaptive, divisible", "mean",
     "mean, axes kept", "clip", "concat of channels", "concat of rows and features", "concat of heights",
     "transpose and reshape", "linear of rank 3", "linear of rank 4", "two inputs, two outputs", "a layer used twice",
+    "signals", "transposed convolutions", "nearest pixels", "bilinear pixels", "tables", "learned slopes",
+    "normalizations", "products of activations", "self-attention", "slices and pieces",
   ]
 
   static let parameters: [(String, QuantizationParameters)] = try! [

@@ -97,5 +97,45 @@ extension GoldenDigestTests {
       0x25dbdf3868c8df1, 0xea4335f810f934db, 0xf62613708b44b082,
       0xa6fb0d442999c771,
     ],
+    "signals": [
+      0x69c4b60cd5621d0f, 0xb9da53346d3bee65, 0xef5e153151cd843,
+      0xe21d4a3973da7fa2,
+    ],
+    "transposed convolutions": [
+      0x217485cef251ac6d, 0x4bc2ad5cf9f88dff, 0xc6f0a70098a05617,
+      0x7585e7ad50bdf2b5,
+    ],
+    "nearest pixels": [
+      0xd44ee9b1ba15f316, 0x71f59eda57be6095, 0x355ba3a1bca6105a,
+      0x7ec3d29bce2b0eb5,
+    ],
+    "bilinear pixels": [
+      0x402de8b53542c718, 0x84f2628e45ffeab5, 0x1b464c4ec7f5957a,
+      0x50e9dabda7d2b9a8,
+    ],
+    "tables": [
+      0x627ebdcb8c269ef6, 0x8740d6f0b8f47915, 0xd729578f2542d1b0,
+      0x1776ce1608b1e3a5,
+    ],
+    "learned slopes": [
+      0xba0e4347098ebf09, 0x3d834405c3fa2688, 0x20b34146b4e48e1a,
+      0x512bd7d0ac093543,
+    ],
+    "normalizations": [
+      0x5f473855787114d1, 0xd2703cd70fe8effe, 0xedbd21ed53710ad6,
+      0x15052fff4492b2d1,
+    ],
+    "products of activations": [
+      0xe42ee0d7295036f2, 0xa51f043b9ea053c0, 0x2ccec38b39ab72ad,
+      0x4f3a67561bd61006,
+    ],
+    "self-attention": [
+      0x7c234ce65852ea73, 0xc2e9288b02864107, 0x1d0032965a8181ee,
+      0x42198a88fa3b1458,
+    ],
+    "slices and pieces": [
+      0xb89d376ff40164f, 0x924ce24b67592cfd, 0x27abdf711a09b357,
+      0x8e1138e6b4b36029,
+    ],
   ]
 }

@@ -5,7 +5,7 @@ internal import TestSupport
 
 extension Network {
   /// Every kind of operation, layout and sharing that conversion and engine know.
-  package static let all: [Network] = images + pools + shapes + mixed + schemes
+  package static let all: [Network] = images + pools + shapes + mixed + schemes + operations
 
   package static func named(_ name: String) -> Network { all.first { $0.name == name }! }
 

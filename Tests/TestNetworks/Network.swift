@@ -11,6 +11,8 @@ package struct Network: Sendable, CustomStringConvertible {
   package let inputShapes: [[Int]]
   package let isFused: Bool
   package let map: QConfigMap
+  /// Inputs are indices below this number; `nil`: real numbers.
+  let tokens: Int?
   let layers: @Sendable () -> [Module]
   let body: @Sendable ([Module], [Tensor]) throws -> [Tensor]
 
@@ -18,13 +20,14 @@ package struct Network: Sendable, CustomStringConvertible {
 
   init(
     _ name: String, _ inputShapes: [[Int]], isFused: Bool = true, map: QConfigMap = QConfigMap(.minMax),
-    layers: @escaping @Sendable () -> [Module] = { [] },
+    tokens: Int? = nil, layers: @escaping @Sendable () -> [Module] = { [] },
     _ body: @escaping @Sendable ([Module], [Tensor]) throws -> [Tensor]
   ) {
     self.name = name
     self.inputShapes = inputShapes
     self.isFused = isFused
     self.map = map
+    self.tokens = tokens
     self.layers = layers
     self.body = body
   }
@@ -46,7 +49,8 @@ package struct Network: Sendable, CustomStringConvertible {
     try module.drawStatistics()
     let names = inputShapes.count == 1 ? ["x"] : inputShapes.indices.map { "x_\($0)" }
     let inputs = zip(names, inputShapes).map {
-      Graph.Input(name: $0, type: TensorType(.float32, [.symbolic("n")] + $1.map(Dimension.fixed)))
+      Graph.Input(
+        name: $0, type: TensorType(tokens == nil ? .float32 : .int64, [.symbolic("n")] + $1.map(Dimension.fixed)))
     }
     let tracer = GraphTracer(
       inputs: inputs,
@@ -58,7 +62,13 @@ package struct Network: Sendable, CustomStringConvertible {
 
   package func inputs(batch: Int, seed: UInt64) throws -> [Tensor] {
     var generator = SeededGenerator(seed: seed)
-    return try inputShapes.map { try Tensor.random([batch] + $0, using: &generator) }
+    return try inputShapes.map { shape in
+      guard let tokens else { return try Tensor.random([batch] + shape, using: &generator) }
+      let indices = (0..<batch * elementCount(of: shape)).map { _ in
+        Int64.random(in: 0..<Int64(tokens), using: &generator)
+      }
+      return try Tensor(indices, shape: [batch] + shape)
+    }
   }
 
   /// The network in QDQ form with given parameters for all activations: nothing depends on float arithmetic.

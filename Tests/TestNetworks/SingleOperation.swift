@@ -21,7 +21,12 @@ package struct SingleOperation {
     var sources: [String] = []
     for operand in Set(node.inputs.compactMap { $0 }).sorted() {
       guard let dequantize = producer(operand), dequantize.op.kind == .dequantizeLinear else {
-        guard whole.parameters[operand] != nil else { return nil }
+        if whole.parameters[operand] == nil {
+          // Indices are no real numbers.
+          guard let type = whole.types[operand], type.dtype != .float32 else { return nil }
+          inputs.append(Graph.Input(name: operand, type: type))
+          sources.append(operand)
+        }
         continue
       }
       let integers = dequantize.inputs[0]!

@@ -1,6 +1,8 @@
 extension QuantizationParameters {
   /// Sums of more products than this may overflow 32 bits.
   package static let longestIntegerSum = 65_000
+  /// The same where both factors are activations.
+  package static let longestActivationSum = 16_384
 
   /// Why no integer kernel takes a weight of this shape [outputs, ...] with these parameters; `nil`: they do.
   ///

@@ -1,10 +1,10 @@
 /// Where the elements of a tensor lie that is broadcast to a larger shape: element i of the result comes from
 /// element `offsets[i]` of the operand.
-struct BroadcastOffsets {
+package struct BroadcastOffsets {
   private let shape: [Int]
   private let strides: [Int]
 
-  init(of operand: [Int], to shape: [Int]) {
+  package init(of operand: [Int], to shape: [Int]) {
     self.shape = shape
     var strides = [Int](repeating: 0, count: shape.count)
     var step = 1
@@ -15,7 +15,7 @@ struct BroadcastOffsets {
     self.strides = strides
   }
 
-  subscript(index: Int) -> Int {
+  package subscript(index: Int) -> Int {
     var rest = index
     var offset = 0
     for axis in shape.indices.reversed() {

@@ -129,7 +129,9 @@ extension Op {
         try x.withUnsafeScalars(as: Float.self) { x in
           forEachLine(of: inputs[0]!.shape, axis: try inputs[0]!.type.axis(axis)) { line, start, count, stride in
             var best = 0
-            for i in 1..<max(count, 1) where order.precedes(x[start + i * stride], x[start + best * stride]) { best = i }
+            for i in 1..<max(count, 1) where order.precedes(x[start + i * stride], x[start + best * stride]) {
+              best = i
+            }
             out[line] = Int64(best)
           }
         }

@@ -49,11 +49,10 @@ extension Op {
         case .sizes(let sizes): "sizes \(sizes)"
         case .scales(let scales): "scales \(scales)"
         }
-      return
-        switch mode {
-        case .nearest(let rounding): "\(target), nearest \(rounding.rawValue), \(coordinates.rawValue)"
-        case .linear: "\(target), linear, \(coordinates.rawValue)"
-        }
+      return switch mode {
+      case .nearest(let rounding): "\(target), nearest \(rounding.rawValue), \(coordinates.rawValue)"
+      case .linear: "\(target), linear, \(coordinates.rawValue)"
+      }
     }
 
     public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
@@ -101,6 +100,12 @@ extension Op {
       package let lower: Int
       package let upper: Int
       package let weight: Float
+
+      package init(lower: Int, upper: Int, weight: Float) {
+        self.lower = lower
+        self.upper = upper
+        self.weight = weight
+      }
     }
 
     /// The samples along axis `index` + 2, whose length in x is `length`.

@@ -56,7 +56,9 @@ extension Tensor {
   }
 
   /// Pieces of these sizes along an axis.
-  public func split(_ sizes: [Int], axis: Int) throws -> [Tensor] { try apply(.split(Op.Split(sizes, axis: axis)), [self]) }
+  public func split(_ sizes: [Int], axis: Int) throws -> [Tensor] {
+    try apply(.split(Op.Split(sizes, axis: axis)), [self])
+  }
 
   /// The entries at `indices` (int32 or int64) along an axis.
   public func gather(_ indices: Tensor, axis: Int = 0) throws -> Tensor {

@@ -53,7 +53,8 @@ extension Op {
       else {
         throw OctetError(
           .invalidArgument, "convTranspose",
-          expected: "groups, stride, dilation and kernel above 0, padding of 0 or more, output padding below the stride",
+          expected:
+            "groups, stride, dilation and kernel above 0, padding of 0 or more, output padding below the stride",
           found: "\(attributes), weight \(weight)")
       }
       try requireImageAttributes(rank: x.rank, stride, padding, dilation, outputPadding)

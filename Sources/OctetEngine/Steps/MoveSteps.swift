@@ -37,53 +37,6 @@ struct LayoutStep: SingleCallStep {
   }
 }
 
-/// The axes in another order, both sides in the order of their shapes.
-struct TransposeStep: SingleCallStep {
-  let name: String
-  let inputs: [Int]
-  let output: Int
-  /// Axis i of the result is axis `permutation[i]` of the operand.
-  let permutation: [Int]
-  let isInteger: Bool
-  var label: String { "transpose" }
-
-  func call(_ memory: Memory) -> Call {
-    let (from, to) = (inputs[0], output)
-    let source = memory.shapes.shape(from)
-    let shape = memory.shapes.shape(to)
-    var sourceStrides = [Int](repeating: 1, count: source.count)
-    for axis in source.indices.dropLast().reversed() {
-      sourceStrides[axis] = sourceStrides[axis + 1] * source[axis + 1]
-    }
-    let strides = permutation.map { sourceStrides[$0] }
-    let isFloat = memory.isFloat(from)
-    // One part is a row along the last axis; `bases` says where it begins in the operand.
-    let (length, stride) = (shape.last ?? 1, strides.last ?? 1)
-    let rows = length == 0 ? 0 : memory.shapes.count(to) / length
-    let bases = (0..<rows).map { row -> Int in
-      var (rest, base) = (row, 0)
-      for axis in shape.indices.dropLast().reversed() {
-        base += rest % shape[axis] * strides[axis]
-        rest /= shape[axis]
-      }
-      return base
-    }
-    return memory.parts(rows, cost: length * (isFloat ? 8 : 2)) { range in
-      bases.withUnsafeBufferPointer { bases in
-        for row in range {
-          if isFloat {
-            let (x, y) = (memory.floats(from) + bases[row], memory.floats(to) + row * length)
-            for i in 0..<length { y[i] = x[i * stride] }
-          } else {
-            let (x, y) = (memory.bytes(from) + bases[row], memory.bytes(to) + row * length)
-            for i in 0..<length { y[i] = x[i * stride] }
-          }
-        }
-      }
-    }
-  }
-}
-
 /// Values one after another along an axis, all in the same layout and scale.
 struct ConcatStep: SingleCallStep {
   let name: String

@@ -105,9 +105,7 @@ public final class Upsample: Module {
   public override func forward(_ x: Tensor) throws -> Tensor {
     let target =
       size.map { Op.Resize.Target.sizes($0) } ?? .scales([Float](repeating: scaleFactor, count: max(x.rank - 2, 0)))
-    return
-      switch mode
-    {
+    return switch mode {
     case .nearest: try interpolate(x, to: target)
     case .linear(let alignCorners): try interpolate(x, to: target, linear: true, alignCorners: alignCorners)
     }
