@@ -22,7 +22,8 @@ public struct FixedQParamsObserver: Observer, Hashable {
 
   public mutating func merge(_ other: FixedQParamsObserver) throws {
     guard other == self else {
-      throw OctetError(.invalidArgument, "FixedQParamsObserver", expected: "\(parameters)", found: "\(other.parameters)")
+      throw OctetError(
+        .invalidArgument, "FixedQParamsObserver", expected: "\(parameters)", found: "\(other.parameters)")
     }
   }
 
