@@ -30,9 +30,9 @@ public struct QuantizedForm: Sendable {
     let obstacles = graph.nodes.map { node -> String? in
       if case .recurrent(let payload) = node.op, payload.activations != nil { return nil }
       for (index, input) in node.inputs.enumerated() {
-        // A bias may be real.
-        let isBias = index == 2 && (node.op.kind == .conv || node.op.kind == .linear)
-        guard let input, !(isBias && graph.parameters[input] != nil) else { continue }
+        guard let input, graph.types[input]?.dtype == .float32 else { continue }
+        // Constants may be real (biases, slopes, scalars), but not weights.
+        if graph.parameters[input] != nil, index != node.op.kind.weightOperand { continue }
         guard let maker = kind(input), maker == .dequantizeLinear || maker == .dynamicQuantize else {
           return "\(input) is not quantized"
         }
@@ -77,6 +77,14 @@ public struct QuantizedForm: Sendable {
 
 extension Node {
   var isPairHalf: Bool { op.kind == .quantizeLinear || op.kind == .dequantizeLinear }
+}
+
+extension Op.Kind {
+  /// The operand that is a weight if it is a constant.
+  fileprivate var weightOperand: Int? {
+    if self == .gather { return 0 }
+    return [.conv, .convTranspose, .linear, .matmul].contains(self) ? 1 : nil
+  }
 }
 
 extension QuantizedForm.Role {

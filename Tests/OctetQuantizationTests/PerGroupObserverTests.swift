@@ -41,7 +41,8 @@ import Testing
   @Test func wholeRowsAreChannels() throws {
     let x = try Tensor.random([5, 40], seed: 4)
     var (groups, channels) = (
-      PerGroupMinMaxObserver(axis: 1, groupSize: 40, dtype: .int8), PerChannelMinMaxObserver(axis: 0, dtype: .int8, scheme: .symmetric)
+      PerGroupMinMaxObserver(axis: 1, groupSize: 40, dtype: .int8),
+      PerChannelMinMaxObserver(axis: 0, dtype: .int8, scheme: .symmetric)
     )
     try groups.observe(x)
     try channels.observe(x)

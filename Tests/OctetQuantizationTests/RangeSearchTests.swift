@@ -103,7 +103,8 @@ import Testing
   }
 
   static let schemes: [(DType, QuantizationScheme.Symmetry)] = [
-    (.uint4, .affine), (.int4, .symmetric), (.uint4, .symmetric), (.int4, .affine), (.uint8, .affine), (.int8, .symmetric),
+    (.uint4, .affine), (.int4, .symmetric), (.uint4, .symmetric), (.int4, .affine), (.uint8, .affine),
+    (.int8, .symmetric),
   ]
 
   @Test(arguments: Distribution.allCases, schemes.indices)
@@ -209,7 +210,8 @@ import Testing
     try extremes.observe(Tensor(values, shape: [values.count]))
     let expected = try extremes.calculateQParams()
     let templates: [any Observer] = [
-      PercentileObserver(percentile: 100), EntropyObserver(), MSEObserver(), PercentileObserver(percentile: 100, bins: 1),
+      PercentileObserver(percentile: 100), EntropyObserver(), MSEObserver(),
+      PercentileObserver(percentile: 100, bins: 1),
       EntropyObserver(bins: 1), MSEObserver(bins: 1), HistogramObserver(bins: 1),
     ]
     for template in templates {

@@ -9,13 +9,13 @@ import Testing
 
 /// What a prepared graph, a converted one and the report say.
 @Suite struct ReportTests {
-  /// Quantized, float, quantized, and a softmax.
+  /// Quantized, float, quantized, and padding, which has no integer form.
   private final class Net: Module {
     let first = Linear(4, 4)
     let middle = Linear(4, 4)
     let last = Linear(4, 2)
     override func forward(_ x: Tensor) throws -> Tensor {
-      try softmax(last(relu(middle(first(x)))))
+      try pad(last(relu(middle(first(x)))), before: [0, 0], after: [0, 1])
     }
   }
 
@@ -38,7 +38,7 @@ import Testing
         #"quantize x: input x → ["first.linear"]"#,
         #"dequantize first.linear: first.linear → ["middle.linear"]"#,
         #"quantize relu: middle.linear → ["last.linear"]"#,
-        #"dequantize last.linear: last.linear → ["softmax"]"#,
+        #"dequantize last.linear: last.linear → ["pad"]"#,
       ])
     #expect(report.count(.quantize) == 2 && report.count(.dequantize) == 2)
   }
@@ -79,11 +79,11 @@ import Testing
         dequantize  last.linear   last.linear    softmax
 
         node           operation  result
-        ─────────────  ─────────  ──────────────────────────────────
+        ─────────────  ─────────  ──────────────────────────────
         first.linear   linear     quantized
         middle.linear  linear     float: its QConfig is float
         last.linear    linear     quantized
-        softmax        softmax    float: softmax has no integer form
+        pad            pad        float: pad has no integer form
         2 of 4 nodes quantized, 4 float ↔ int8 boundaries
         """)
   }
@@ -95,7 +95,7 @@ import Testing
     let json = String(decoding: try encoder.encode(report), as: UTF8.self)
     #expect(
       json.contains(
-        #"{"direction":"dequantize","from":"last.linear","to":["softmax"],"value":"last.linear"}"#))
+        #"{"direction":"dequantize","from":"last.linear","to":["pad"],"value":"last.linear"}"#))
     #expect(json.contains(#"{"kind":"linear","modules":["first"],"node":"first.linear"}"#))
     #expect(try JSONDecoder().decode(ConversionReport.self, from: Data(json.utf8)) == report)
   }
@@ -116,10 +116,10 @@ import Testing
     let parameters = try #require(prepared.sites["first"]).observer.calculateQParams()
     #expect(seen["scale"] == "\(parameters.scales[0])" && seen["zero point"] == "\(parameters.zeroPoints[0])")
     #expect(seen["note"] == "")
-    // The float layer's result is quantized for the next one; what comes after the softmax is not.
+    // The float layer's result is quantized for the next one; what comes after padding is not.
     #expect(try row("middle.linear", prepared)["site"] == "MinMaxObserver")
-    let softmax = try row("softmax", prepared)
-    #expect(softmax["site"] == "" && softmax["note"] == "float: softmax has no integer form")
+    let pad = try row("pad", prepared)
+    #expect(pad["site"] == "" && pad["note"] == "float: pad has no integer form")
   }
 
   @Test func inputsWithoutASite() throws {
@@ -140,11 +140,11 @@ import Testing
     #expect(form["first.linear.quantize"] == "" && form["first.linear.dequantize"] == "boundary: integers → float")
     #expect(form["first.linear"] == "" && form["first.weight.dequantize"] == "")
     #expect(form["middle.linear"] == "float: middle.weight is not quantized")
-    #expect(form["softmax"] == "float: its result is not quantized")
+    #expect(form["pad"] == "float: its result is not quantized")
     // The report knows more.
     let reported = notes(graph.tabular(report))
     #expect(reported["middle.linear"] == "float: its QConfig is float")
-    #expect(reported["softmax"] == "float: softmax has no integer form")
+    #expect(reported["pad"] == "float: pad has no integer form")
     #expect(reported["x.quantize"] == form["x.quantize"])
   }
 }

@@ -3,7 +3,8 @@
 /// The seconds of `count` searches; the range that was found goes to `result`.
 @_cdecl("bench_search")
 public func benchSearch(
-  _ counts: UnsafePointer<Float>, _ bins: Int, _ minimum: Float, _ maximum: Float, _ result: UnsafeMutablePointer<Float>,
+  _ counts: UnsafePointer<Float>, _ bins: Int, _ minimum: Float, _ maximum: Float,
+  _ result: UnsafeMutablePointer<Float>,
   _ count: Int
 ) -> Double {
   let histogram = Array(UnsafeBufferPointer(start: counts, count: bins))

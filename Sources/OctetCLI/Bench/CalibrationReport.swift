@@ -6,7 +6,7 @@ struct CalibrationReport: Encodable {
     let observer: String
     /// Of all batches.
     let best_ms: Double
-    /// Calibration over replay: the median of interleaved pairs.
+    /// Calibration over replay: the median of rounds in which all take turns.
     let ratio: Double
     /// Finding the parameters of all sites afterwards.
     let parameters_ms: Double
@@ -18,7 +18,7 @@ struct CalibrationReport: Encodable {
   let replay_ms: Double
   let rows: [Row]
 
-  private static let pairs = 7
+  private static let rounds = 5
   private static let observers: [any Observer] = [
     MinMaxObserver(), MovingAverageMinMaxObserver(), HistogramObserver(), PercentileObserver(), MSEObserver(),
     EntropyObserver(),
@@ -35,31 +35,32 @@ struct CalibrationReport: Encodable {
       try run()
       return now() - start
     }
-    var (rows, replays): ([Row], [Double]) = ([], [])
-    let progress = Progress("bench calibrate", total: Self.observers.count)
+    var replays: [Double] = []
+    var calibrations = [[Double]](repeating: [], count: Self.observers.count)
+    var prepared: [PreparedGraph] = []
+    let progress = Progress("bench calibrate", total: Self.rounds)
     defer { progress.finish() }
-    for (index, observer) in Self.observers.enumerated() {
-      var times: [(replay: Double, calibration: Double)] = []
-      var prepared = try graph.prepare(QConfigMap(QConfig(activation: observer, weight: QConfig.default.weight)))
-      for _ in 0..<Self.pairs {
-        // Without sites nothing is watched: the same way through the graph, on as many threads.
-        let bare = try graph.prepare(QConfigMap(.float))
-        prepared = try graph.prepare(QConfigMap(QConfig(activation: observer, weight: QConfig.default.weight)))
-        times.append(
-          (try seconds { try bare.calibrate(batches, threads: threads) },
-            try seconds { try prepared.calibrate(batches, threads: threads) }))
+    for round in 0..<Self.rounds {
+      // Without sites nothing is watched: the same way through the graph, on as many threads.
+      let bare = try graph.prepare(QConfigMap(.float))
+      prepared = try Self.observers.map {
+        try graph.prepare(QConfigMap(QConfig(activation: $0, weight: QConfig.default.weight)))
       }
-      let parameters = try seconds { for site in prepared.sites { _ = try site.observer.calculateQParams() } }
-      let ratios = times.map { $0.calibration / $0.replay }.sorted()
-      rows.append(
-        Row(
-          observer: "\(type(of: observer))", best_ms: times.map(\.calibration).min()! * 1000,
-          ratio: ratios[ratios.count / 2], parameters_ms: parameters * 1000))
-      replays += times.map(\.replay)
-      progress.show(index + 1)
+      replays.append(try seconds { try bare.calibrate(batches, threads: threads) })
+      for (index, prepared) in prepared.enumerated() {
+        calibrations[index].append(try seconds { try prepared.calibrate(batches, threads: threads) })
+      }
+      progress.show(round + 1)
+    }
+    rows = try Self.observers.indices.map { index in
+      let ratios = zip(calibrations[index], replays).map { $0 / $1 }.sorted()
+      let parameters = try seconds { for site in prepared[index].sites { _ = try site.observer.calculateQParams() } }
+      return Row(
+        observer: "\(type(of: Self.observers[index]))", best_ms: calibrations[index].min()! * 1000,
+        ratio: ratios[ratios.count / 2], parameters_ms: parameters * 1000)
     }
     (cpu, isa, self.threads) = (Machine.cpuName, try InstructionSet.chosen().name, threads)
-    (replay_ms, self.rows) = (replays.min()! * 1000, rows)
+    replay_ms = replays.min()! * 1000
   }
 
   func show(json: Bool) throws {

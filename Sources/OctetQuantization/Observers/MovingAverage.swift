@@ -43,7 +43,9 @@ struct MovingAverage: Summary {
       )
     }
     try first.combine(other.first) { mine, others, _ in mine.minimum <= mine.maximum ? mine : others }
-    if weights.isEmpty { weights = other.weights } else {
+    if weights.isEmpty {
+      weights = other.weights
+    } else {
       for i in other.weights.indices { weights[i] += other.weights[i] * (1 - weights[i]) }
     }
   }

@@ -34,7 +34,8 @@ public struct PercentileObserver: SummarizingObserver {
   func ranges() throws -> [RealRange] {
     guard percentile > 0, percentile <= 100 else {
       throw OctetError(
-        .invalidArgument, "PercentileObserver", expected: "a percentile above 0 and at most 100", found: "\(percentile)")
+        .invalidArgument, "PercentileObserver", expected: "a percentile above 0 and at most 100", found: "\(percentile)"
+      )
     }
     let share = percentile / 100
     let distribution = Distribution(seen)
