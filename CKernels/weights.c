@@ -44,7 +44,7 @@ void octet_weights_pack(const octet_weights_family *family, const octet_weights_
                         const float *scales, const int32_t *zeros, void *packed) {
     const packing p = packing_of(family, s);
     const size_t nr = family->nr, quads = group_size / 4;
-    const uint8_t *from = weights, shift = (uint8_t)shift_of(s);
+    const uint8_t *from = weights, shift = (uint8_t)shift_of(s), flip = shift ^ family->shift;
     memset(packed, 0, p.size);
     for (size_t n = 0; n < s->n; n++) {
         const size_t panel = n / nr, lane = n % nr;
@@ -53,7 +53,7 @@ void octet_weights_pack(const octet_weights_family *family, const octet_weights_
             const size_t i = n * s->k + k, quad = k % group_size / 4, within = lane * 4 + k % 4;
             uint8_t *group = to + k / group_size * group_size * nr * (size_t)s->bits / 8;
             if (s->bits == 8) {
-                group[quad * nr * 4 + within] = from[i] ^ shift;
+                group[quad * nr * 4 + within] = from[i] ^ flip;
             } else {
                 const uint8_t weight = ((from[i / 2] >> (i % 2 * 4)) & 15) ^ shift;
                 group[quad % (quads / 2) * nr * 4 + within] |= (uint8_t)(weight << (quad / (quads / 2) * 4));
@@ -116,7 +116,7 @@ void octet_weights_run(const octet_weights_family *family, const octet_weights_s
 
         const size_t end = p.panels * (part + 1) / s.channel_blocks;
         for (size_t panel = p.panels * part / s.channel_blocks, panels; panel < end; panel += panels) {
-            panels = octet_smaller(family->panels, end - panel);
+            panels = octet_smaller(count == 1 ? family->wide_panels : family->panels, end - panel);
             const size_t channel = panel * family->nr;
             octet_weights_tile tile = {
                 .panels = panels,

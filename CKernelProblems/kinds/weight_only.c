@@ -44,13 +44,15 @@ static octet_work work(const octet_kind *kind, const int64_t *values) {
 
 // MARK: - Inputs
 
+// Patterns of activations.
+enum { evenly, ends, ties, wide, tiny, zero, strange };
+
 // One group of 32 activations or what is left of it.
 static void fill_group(octet_random *r, int64_t pattern, float *x, size_t count) {
-    enum { random, ends, ties, wide, tiny, zero, strange };
     const float width = pattern == wide ? ldexpf(1, (int)octet_random_between(r, -60, 60)) : 1;
     for (size_t i = 0; i < count; i++) {
         switch (pattern) {
-            case random:
+            case evenly:
             case wide:
                 x[i] = octet_random_float(r, -width, width);
                 break;
@@ -82,7 +84,7 @@ static void fill_group(octet_random *r, int64_t pattern, float *x, size_t count)
 
 static void make(octet_problem *p) {
     weight_only *s = p->state;
-    octet_random random = octet_random_of(p);
+    octet_random source = octet_random_of(p);
     s->shape = shape_of(p->kind, p->values);
     s->rows = (size_t)octet_get(p, "m");
     s->scales = scales_of(&s->shape);
@@ -93,11 +95,11 @@ static void make(octet_problem *p) {
     float *x = octet_add_input(p, octet_f32, s->rows * k);
     for (size_t row = 0; row < s->rows; row++)
         for (size_t i = 0; i < k; i += 32)
-            fill_group(&random, octet_get(p, "activations"), x + row * k + i, k - i < 32 ? k - i : 32);
+            fill_group(&source, octet_get(p, "activations"), x + row * k + i, k - i < 32 ? k - i : 32);
 
     int8_t *drawn = malloc(n * k);
     if (!drawn) abort();
-    octet_fill_weights(&random, octet_get(p, "weights"), drawn, n, k);
+    octet_fill_weights(&source, octet_get(p, "weights"), drawn, n, k);
     uint8_t *weights = octet_add_input(p, octet_u8, s->shape.bits == 8 ? n * k : (n * k + 1) / 2);
     memset(weights, 0, p->buffers[weights_buffer].block.size);
     for (size_t i = 0; i < n * k; i++) {
@@ -110,12 +112,15 @@ static void make(octet_problem *p) {
     }
     free(drawn);
 
-    octet_random_floats(&random, octet_add_input(p, octet_f32, n * s->scales), n * s->scales, 0.001f, 0.02f);
+    float *scale = octet_add_input(p, octet_f32, n * s->scales);
+    octet_random_floats(&source, scale, n * s->scales, 0.001f, 0.02f);
+    // Products of tiny activations would all be 0.
+    for (size_t i = 0; octet_get(p, "activations") == tiny && i < n * s->scales; i++) scale[i] = ldexpf(scale[i], 130);
     int32_t *zero = octet_add_input(p, octet_s32, n * s->scales);
     const int32_t half = 1 << (s->shape.bits - 1), low = s->shape.is_signed ? -half : 0;
     for (size_t i = 0; i < n * s->scales; i++)
-        zero[i] = s->shape.has_zeros ? (int32_t)octet_random_between(&random, low, low + 2 * half - 1) : 0;
-    octet_random_floats(&random, octet_add_input(p, octet_f32, n), n, -1, 1);
+        zero[i] = s->shape.has_zeros ? (int32_t)octet_random_between(&source, low, low + 2 * half - 1) : 0;
+    octet_random_floats(&source, octet_add_input(p, octet_f32, n), n, -1, 1);
     octet_add_output(p, octet_f32, s->rows * n, 0);
 }
 

@@ -160,8 +160,10 @@ typedef struct octet_activation_group octet_activation_group;
 
 // How one instruction set does that. Packed weights lie in panels of nr channels.
 typedef struct {
-    size_t mr, panels;  // rows and panels of the largest tile
+    size_t mr, panels;   // rows and panels of the largest tile
+    size_t wide_panels;  // panels of the widest tile of one row
     size_t nr;
+    uint8_t shift;  // what packing takes from weights of 8 bits, made unsigned, so that the CPU can multiply them
     void (*quantize)(const float *x, size_t count, octet_activation_group *);
     void (*tile)(const octet_weights_tile *, int bits);
 } octet_weights_family;

@@ -59,10 +59,7 @@ OCTET_INLINE int_vector nibble_total(nibble_sums sums) { return _mm256_madd_epi1
 typedef struct {
     __m256i signs, magnitudes;
 } quad_weights;
-OCTET_INLINE quad_weights quad_weights_make(byte_vector w) {
-    const __m256i signs = _mm256_xor_si256(w, _mm256_set1_epi8(-128));
-    return (quad_weights){signs, _mm256_abs_epi8(signs)};
-}
+OCTET_INLINE quad_weights quad_weights_make(byte_vector w) { return (quad_weights){w, _mm256_abs_epi8(w)}; }
 typedef int_vector quad_sums;
 OCTET_INLINE quad_sums quad_start(void) { return _mm256_setzero_si256(); }
 OCTET_INLINE quad_sums quad_dot(quad_sums sums, quad_weights w, quad_activations a) {

@@ -102,9 +102,7 @@ OCTET_INLINE int_vector nibble_total(nibble_sums sums) {
 
 #define QUAD_SHIFT 128
 typedef int8x16_t quad_weights;
-OCTET_INLINE quad_weights quad_weights_make(byte_vector w) {
-    return vreinterpretq_s8_u8(veorq_u8(w, vdupq_n_u8(0x80)));
-}
+OCTET_INLINE quad_weights quad_weights_make(byte_vector w) { return vreinterpretq_s8_u8(w); }
 typedef struct {
     int32x4_t low, high;
 } quad_sums;

@@ -32,10 +32,10 @@ OCTET_INLINE int_vector int8_dot(int_vector sum, int8_activations a, int8_weight
 
 // MARK: - Weights of 4 and 8 bits by signed activations
 
-#define QUAD_PANELS 3
+#define QUAD_PANELS 2
 #define QUAD_SHIFT 128
 typedef int8x16_t quad_weights;
-OCTET_INLINE quad_weights quad_weights_make(byte_vector w) { return int8_signed(w); }
+OCTET_INLINE quad_weights quad_weights_make(byte_vector w) { return vreinterpretq_s8_u8(w); }
 OCTET_INLINE int_vector quad_dot(int_vector sums, quad_weights w, quad_activations a) { return vdotq_s32(sums, w, a); }
 OCTET_INLINE int_vector nibble_dot(int_vector sums, byte_vector w, quad_activations a) {
     return vdotq_s32(sums, vreinterpretq_s8_u8(w), a);

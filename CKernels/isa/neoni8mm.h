@@ -91,7 +91,7 @@ OCTET_INLINE void int8_products(const octet_tile *t, const size_t rows, const si
 
 // MARK: - Weights of 4 and 8 bits by signed activations
 
-#define QUAD_PANELS 3
+#define QUAD_PANELS 2
 #define QUAD_SHIFT 0
 typedef byte_vector quad_weights;
 OCTET_INLINE quad_weights quad_weights_make(byte_vector w) { return w; }

@@ -213,7 +213,8 @@ import Testing
     func scales(_ count: Int) -> [Float] { (0..<count).map { _ in Float.random(in: 0.01...0.02, using: &random) } }
     func parameters(_ dtype: DType, _ count: Int, _ axis: Int, _ block: Int?) throws -> QuantizationParameters {
       try QuantizationParameters(
-        scales: scales(count), zeroPoints: .init(repeating: 0, count: count), dtype: dtype, axis: axis, blockSize: block)
+        scales: scales(count), zeroPoints: .init(repeating: 0, count: count), dtype: dtype, axis: axis, blockSize: block
+      )
     }
     for odd in try [
       parameters(.int8, 64, 1, nil), parameters(.int4, 32 * 4, 1, 16), parameters(.int8, 32 * 2, 1, 48),
