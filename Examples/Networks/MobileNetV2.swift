@@ -42,7 +42,8 @@ public final class MobileNetV2: Module {
 }
 
 /// Convolution, batch normalization, ReLU6.
-private func convolution(_ inputs: Int, _ outputs: Int, kernelSize: Int, stride: Int = 1, groups: Int = 1) -> Sequential {
+private func convolution(_ inputs: Int, _ outputs: Int, kernelSize: Int, stride: Int = 1, groups: Int = 1) -> Sequential
+{
   let padding = (kernelSize - 1) / 2
   return Sequential(
     Conv2d(

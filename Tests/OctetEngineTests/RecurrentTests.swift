@@ -22,7 +22,9 @@ import Testing
   @Test(arguments: layers)
   func layersComputeWhatPyTorchComputes(_ test: VectorCase) throws {
     let (module, inputs) = try Self.module(test)
-    for results in [try module(inputs.map(Optional.init)), try Session(Plan(Self.graph(module, inputs)), threads: 2).run(inputs)] {
+    for results in [
+      try module(inputs.map(Optional.init)), try Session(Plan(Self.graph(module, inputs)), threads: 2).run(inputs),
+    ] {
       for (result, name) in zip(results, ["y", "h", "c"]) {
         #expect(try discrepancy(result, test.tensor(name), absolute: 2e-6) == nil, "\(name)")
       }
@@ -48,7 +50,8 @@ import Testing
         comparisons += expected.count
       }
     }
-    #expect(comparisons == 2 * (try ["y", "h", "c"].reduce(0) { try $0 + (test.tensors["dynamic_\($1)"]?.count ?? 0) }))
+    #expect(
+      comparisons == 2 * (try ["y", "h", "c"].reduce(0) { try $0 + (test.tensors["dynamic_\($1)"]?.count ?? 0) }))
   }
 
   @Test func cellsComputeWhatPyTorchComputes() throws {
@@ -92,7 +95,8 @@ import Testing
     ], Op.DynamicQuantize.Granularity.allCases)
   func dynamicLinearRunsInIntegers(_ shape: Shape, _ granularity: Op.DynamicQuantize.Granularity) throws {
     for (reduceRange, hasReLU) in [(false, true), (true, false)] {
-      let layers = Sequential(hasReLU ? [Linear(shape.inputs, shape.outputs), ReLU()] : [Linear(shape.inputs, shape.outputs)])
+      let layers = Sequential(
+        hasReLU ? [Linear(shape.inputs, shape.outputs), ReLU()] : [Linear(shape.inputs, shape.outputs)])
       try layers.initialize(seed: 3)
       let activations = Op.DynamicQuantize(granularity, reduceRange: reduceRange)
       let graph = try layers.trace(TensorType(.float32, [.symbolic("n"), .fixed(shape.inputs)])).fused()
@@ -117,7 +121,9 @@ import Testing
       .quantizeDynamic(activations: Op.DynamicQuantize(.row)).graph
     let session = Session(try Plan(graph), threads: 1)
     let whole = try session(x)
-    for row in 0..<6 { #expect(try discrepancy(session(x[row..<row + 1]), whole[row..<row + 1], absolute: 0, relative: 0) == nil) }
+    for row in 0..<6 {
+      #expect(try discrepancy(session(x[row..<row + 1]), whole[row..<row + 1], absolute: 0, relative: 0) == nil)
+    }
   }
 
   /// Large enough for several threads to share the observing of one tensor.

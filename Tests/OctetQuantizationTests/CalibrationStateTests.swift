@@ -74,7 +74,8 @@ import Testing
     let residual = try refusal(self.prepared(QConfigMap(.default), "residual"))
     #expect(residual?.code == .unknownName && residual?.subject == "calibration")
     let type = try refusal(self.prepared(QConfigMap(.minMax)))
-    #expect(type?.code == .invalidArgument && type?.subject.hasPrefix("site ") == true && type?.found == "MinMaxObserver")
+    #expect(
+      type?.code == .invalidArgument && type?.subject.hasPrefix("site ") == true && type?.found == "MinMaxObserver")
     let reduced = try refusal(self.prepared(QConfigMap(.default(for: .fbgemm))))
     #expect(reduced?.code == .invalidArgument && reduced?.subject.hasPrefix("site ") == true)
     #expect(reduced?.expected.contains("0…255") == true && reduced?.found.contains("0…127") == true)

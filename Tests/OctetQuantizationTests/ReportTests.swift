@@ -76,7 +76,7 @@ import Testing
         quantize    x             input x        first.linear
         dequantize  first.linear  first.linear   middle.linear
         quantize    relu          middle.linear  last.linear
-        dequantize  last.linear   last.linear    softmax
+        dequantize  last.linear   last.linear    pad
 
         node           operation  result
         ─────────────  ─────────  ──────────────────────────────

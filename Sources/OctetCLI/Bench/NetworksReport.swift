@@ -33,12 +33,16 @@ struct NetworksReport: Encodable {
     (cpu, isa, self.rows) = (Machine.cpuName, try InstructionSet.chosen().name, rows)
   }
 
-  /// [steps, batch, features]
+  /// With the shapes of their inputs: recurrent layers [steps, batch, features], the encoder layer [batch, steps, features].
   static var names: [String] { networks.map(\.name) }
 
   private static var networks: [(name: String, module: Module, shape: [Int])] {
     [
       ("lstm 256→512, 2 layers, 50 steps", LSTM(256, 512, numLayers: 2), [50, 1, 256]),
+      (
+        "encoder layer 768 / 3072, 128 tokens",
+        TransformerEncoderLayer(768, 12, feedforwardDim: 3072, activation: GELU()), [1, 128, 768]
+      ),
       ("gru 256→512, 2 layers, 50 steps", GRU(256, 512, numLayers: 2), [50, 1, 256]),
     ]
   }

@@ -100,9 +100,10 @@ public class RecurrentModule: Module {
       states += results.map { Array($0.dropFirst()) }
     }
     if batchFirst { x = try x.transpose([1, 0, 2]) }
-    return try [x] + states[0].indices.map { place in
-      try concat(states.map { try $0[place].unsqueeze([0]) }, axis: 0)
-    }
+    return try [x]
+      + states[0].indices.map { place in
+        try concat(states.map { try $0[place].unsqueeze([0]) }, axis: 0)
+      }
   }
 
   private func start(_ inputs: [Tensor?], _ index: Int, _ name: String) throws -> Tensor? {
