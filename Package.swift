@@ -38,7 +38,9 @@ let package = Package(
     .target(name: "OctetNN", dependencies: ["OctetCore", "OctetGraph"]),
     .target(
       name: "OctetQuantization",
-      dependencies: ["OctetCore", "OctetGraph", "CThreadPool", .product(name: "Logging", package: "swift-log")]),
+      dependencies: [
+        "OctetCore", "OctetGraph", "CKernels", "CThreadPool", .product(name: "Logging", package: "swift-log"),
+      ]),
     .target(name: "OctetEngine", dependencies: ["OctetCore", "OctetGraph", "CKernels", "CThreadPool"]),
     .target(name: "OctetFormats", dependencies: ["OctetCore", "OctetGraph", "CZlib"]),
     .target(

@@ -189,6 +189,13 @@ open class Module {
   public final func trace(
     _ types: TensorType..., inputNames: [String]? = nil, outputNames: [String]? = nil
   ) throws -> Graph {
+    try trace(types, inputNames: inputNames, outputNames: outputNames)
+  }
+
+  /// The same for a list of types.
+  public final func trace(
+    _ types: [TensorType], inputNames: [String]? = nil, outputNames: [String]? = nil
+  ) throws -> Graph {
     let names = inputNames ?? (types.count == 1 ? ["x"] : types.indices.map { "x_\($0)" })
     guard names.count == types.count else {
       throw OctetError(.invalidArgument, "inputNames", expected: "\(types.count) names", found: "\(names.count)")

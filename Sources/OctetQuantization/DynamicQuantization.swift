@@ -5,11 +5,11 @@ extension Graph {
   /// Quantizes weights now and activations while the network runs: no calibration.
   ///
   /// Linear layers and recurrent ones multiply integers: their weights are stored as int8, what they are multiplied
-  /// with is quantized by its own range (ONNX's DynamicQuantizeLinear). Of convolutions only the weights are quantized:
-  /// they take less room in a file, and compute in float.
+  /// with is quantized by its own range (ONNX's DynamicQuantizeLinear). Of convolutions and embeddings only the weights are
+  /// quantized: they take less room in a file, and compute in float.
   ///
   /// - Parameters:
-  ///   - kinds: which operations: `linear`, `lstm`, `gru` and `conv`.
+  ///   - kinds: which operations: `linear`, `lstm`, `gru`; `conv`, `convTranspose`, `gather` (embeddings).
   ///   - weight: the observer of weights, whose first axis is the output channels.
   ///   - activations: per tensor, as ONNX and PyTorch; or per row.
   ///   - exceptions: patterns for layers that stay as they are, as in ``QConfigMap``.
@@ -21,7 +21,7 @@ extension Graph {
     weight: any Observer = PerChannelMinMaxObserver(axis: 0, dtype: .int8, scheme: .symmetric),
     activations: Op.DynamicQuantize = Op.DynamicQuantize(), except exceptions: [String] = []
   ) throws -> (graph: Graph, report: ConversionReport) {
-    let possible: [Op.Kind] = [.linear, .lstm, .gru, .conv]
+    let possible: [Op.Kind] = [.linear, .lstm, .gru, .conv, .convTranspose, .gather]
     if let kind = kinds.filter({ !possible.contains($0) }).map(\.rawValue).min() {
       throw OctetError(
         .unsupported, "quantizeDynamic", expected: "only \(possible.map(\.rawValue).joined(separator: ", "))",
@@ -72,24 +72,29 @@ private struct DynamicPass {
   private mutating func quantize(_ node: inout Node) throws -> String? {
     guard kinds.contains(node.op.kind) else { return "\(node.op.kind.rawValue) is not among what is quantized" }
     typealias Place = Op.Recurrent.Place
-    let places =
+    // Where the weights stand, and which of their axes has a scale for each index.
+    let places: [(operand: Int, axis: Int)] =
       if case .recurrent = node.op {
-        [Place.weightInput, Place.weightState, Place.projection].filter {
-          $0 < node.inputs.count && node.inputs[$0] != nil
-        }
-      } else { [1] }
+        [Place.weightInput, Place.weightState, Place.projection]
+          .filter { $0 < node.inputs.count && node.inputs[$0] != nil }.map { ($0, 0) }
+      } else {
+        node.weightPlace.map { [$0] } ?? []
+      }
     var quantizations: [QuantizationParameters] = []
     for place in places {
-      let name = node.inputs[place]!
+      let name = node.inputs[place.operand]!
       guard let value = graph.parameters[name]?.value else { return "its weight is computed" }
-      let quantization = try naming(name) { try weight.parameters(for: value) }
-      if let obstacle = quantization.integerWeightObstacle(shape: value.shape) { return obstacle }
+      guard value.dtype == .float32 else { return "its table is not float" }
+      let (quantization, obstacle) = try naming(name) { try weight.weightParameters(for: value, axis: place.axis) }
+      if let obstacle { return obstacle }
       quantizations.append(quantization)
     }
-    if let x = node.inputs[0], graph.parameters[x] != nil { return "its operand \(x) is a constant" }
+    if node.op.kind != .gather, let x = node.inputs[0], graph.parameters[x] != nil {
+      return "its operand \(x) is a constant"
+    }
     for (place, quantization) in zip(places, quantizations) {
-      node.inputs[place] = try weights.dequantized(
-        node.inputs[place]!, quantization, modules: node.modules, in: &nodes)
+      node.inputs[place.operand] = try weights.dequantized(
+        node.inputs[place.operand]!, quantization, modules: node.modules, in: &nodes)
     }
     switch node.op {
     case .linear: node.inputs[0] = dynamic(node.inputs[0]!, modules: node.modules)

@@ -96,6 +96,30 @@ import Testing
     }
   }
 
+  /// Tables and weights of convolutions become small, and compute in float.
+  @Test func tablesAndConvolutionsMayBeQuantizedToo() throws {
+    for (name, kind) in [("lstm_tagger", Op.Kind.gather), ("unet", .conv), ("unet", .convTranspose)] {
+      let example = try #require(Self.examples.first { $0.description == name })
+      let module = try loaded(example).module
+      let graph = try example.graph(module)
+      let (quantized, report) = try graph.quantizeDynamic([kind])
+      #expect(!report.quantized.isEmpty && report.quantized.allSatisfy { $0.kind == kind })
+      let x = try example.input(batch: 4, seed: 3)
+      let (expected, found) = (try graph.replay([x])[0].floats, try Session(Plan(quantized))(x).floats)
+      #expect((30..<80).contains(signalToNoise(expected, found)), "\(signalToNoise(expected, found)) dB")
+    }
+  }
+
+  @Test func oneLine() throws {
+    let example = try #require(Self.examples.first { $0.description == "transformer_encoder" })
+    let module = try loaded(example).module
+    let x = try example.input(batch: 2, seed: 4)
+    let short = try module.quantizeDynamic(TensorType(.float32, [.symbolic("n")] + example.shape.map(Dimension.fixed)))
+    let long = try example.quantized(example.graph(module))
+    #expect(
+      try discrepancy(Session(Plan(short.graph))(x), Session(Plan(long.graph))(x), absolute: 0, relative: 0) == nil)
+  }
+
   @Test(arguments: examples)
   func isSavedAndLoaded(_ example: Example) throws {
     let graph = try example.quantized(example.graph(loaded(example).module)).graph

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Promise 8 of DESIGN.md: no import against the arrows.
+/// Promise 8 of ARCHITECTURE.md: no import against the arrows.
 @Suite("layering")
 struct LayeringTests {
   /// The arrows: what each library module stands on directly.

@@ -1,3 +1,4 @@
+import CKernels
 import OctetCore
 
 /// Which elements of a tensor share a scale.

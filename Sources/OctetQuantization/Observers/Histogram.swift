@@ -1,3 +1,4 @@
+import CKernels
 import OctetCore
 
 /// A running histogram, whose range grows with what it sees.
