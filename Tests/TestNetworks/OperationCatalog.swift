@@ -72,8 +72,8 @@ extension Network {
       return [a, try a * scale.expand([-1, -1, 5, 5])]
     },
     Network("functions of one number", [[12]], layers: { (0..<3).map { _ in Linear(12, 12) } }) { layers, x in
-      let y = try abs(layers[0](x[0])) + 1
-      let z = try layers[1](log(y) * 0.5 - sqrt(y) / 3)
+      let y = try abs(layers[0](x[0])) + Tensor(Float(1))
+      let z = try layers[1](log(y) * Tensor(Float(0.5)) - sqrt(y) / Tensor(Float(3)))
       return [
         try layers[2](Tensor(Float(2)) - exp(-z)), try erf(z), try pow(y, Tensor(Float(1.5))), try sin(z) + cos(z),
       ]

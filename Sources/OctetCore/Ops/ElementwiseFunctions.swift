@@ -74,12 +74,6 @@ extension Tensor {
   public static func - (a: Tensor, b: Tensor) throws -> Tensor { try apply(.binary(.sub), to: a, b) }
   public static func * (a: Tensor, b: Tensor) throws -> Tensor { try apply(.binary(.mul), to: a, b) }
   public static func / (a: Tensor, b: Tensor) throws -> Tensor { try apply(.binary(.div), to: a, b) }
-
-  public static func + (a: Tensor, b: Float) throws -> Tensor { try a + Tensor(b) }
-  public static func - (a: Tensor, b: Float) throws -> Tensor { try a - Tensor(b) }
-  public static func * (a: Tensor, b: Float) throws -> Tensor { try a * Tensor(b) }
-  public static func / (a: Tensor, b: Float) throws -> Tensor { try a / Tensor(b) }
-
   public static prefix func - (x: Tensor) throws -> Tensor { try apply(.unary(.neg), to: x) }
 
   public static func .== (a: Tensor, b: Tensor) throws -> Tensor { try apply(.compare(.equal), to: a, b) }

@@ -128,7 +128,7 @@ public func scaledDotProductAttention(
       found: "\(q.type), \(k.type)")
   }
   let swapped = Array(0..<k.rank - 2) + [k.rank - 1, k.rank - 2]
-  var scores = try matmul(q * (scale ?? 1 / Float(width).squareRoot()), k.transpose(swapped))
+  var scores = try matmul(q * Tensor(scale ?? 1 / Float(width).squareRoot()), k.transpose(swapped))
   if let mask {
     scores = mask.dtype == .bool ? try `where`(mask, scores, Tensor(-Float.infinity)) : try scores + mask
   }
