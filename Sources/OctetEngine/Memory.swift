@@ -73,6 +73,20 @@ final class Memory {
   var int8: UnsafePointer<octet_gemm_family> { instructionSet.int8 }
   var float32: UnsafePointer<octet_gemm_family> { instructionSet.float32 }
 
+  /// An epilogue without its arrays by channel, and the scale of what it writes.
+  func epilogue(_ activation: Activation?, output: Int) -> (octet_epilogue, scale: Float) {
+    var epilogue = octet_epilogue()
+    let range = activation?.range ?? -.infinity...(.infinity)
+    (epilogue.lower, epilogue.upper) = (range.lowerBound, range.upperBound)
+    epilogue.output = OCTET_OUTPUT_FLOAT32
+    epilogue.residual_scale = 1
+    guard let quantization = shapes.slots[output].quantization else { return (epilogue, 1) }
+    epilogue.output = OCTET_OUTPUT_UINT8
+    epilogue.zero = Int32(quantization.zero)
+    (epilogue.lower, epilogue.upper) = quantization.bounds(activation?.range)
+    return (epilogue, quantization.scale)
+  }
+
   /// The address of a slot, to be asked for while running.
   @inline(__always)
   func bytes(_ slot: Int) -> UnsafeMutablePointer<UInt8> { addresses[slot].assumingMemoryBound(to: UInt8.self) }

@@ -45,7 +45,7 @@ private struct Converter {
     self.source = source
     self.siteParameters = siteParameters
     producers = source.graph.producers
-    weights = QuantizedWeights(source.graph.parameters)
+    weights = QuantizedWeights(of: source.graph)
   }
 
   private var graph: Graph { source.graph }

@@ -57,7 +57,7 @@ private struct DynamicPass {
     self.kinds = kinds
     self.weight = weight
     self.activations = activations
-    weights = QuantizedWeights(graph.parameters)
+    weights = QuantizedWeights(of: graph)
   }
 
   mutating func add(_ node: Node, isExcepted: Bool) throws {
@@ -109,7 +109,7 @@ private struct DynamicPass {
   /// The value as it is after quantizing and dequantizing, once for all who read it.
   private mutating func dynamic(_ value: String, modules: [String]) -> String {
     if let twin = twins[value] { return twin }
-    let twin = "\(value).dynamic"
+    let twin = graph.unusedName("\(value).dynamic")
     nodes.append(
       Node(name: twin, op: .dynamicQuantize(activations), inputs: [value], outputs: [twin], modules: modules))
     quantized.append(value)

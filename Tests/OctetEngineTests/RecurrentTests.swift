@@ -228,6 +228,27 @@ import Testing
     #expect(same.nodes.count == graph.nodes.count)
   }
 
+  /// A weight that one pass has quantized for one layer, and another quantizes for a second one.
+  @Test func passesFollowOneAnother() throws {
+    final class Shared: Module {
+      let layer = Linear(6, 6)
+      override func forward(_ x: Tensor) throws -> Tensor { try layer(relu(layer(x))) }
+    }
+    let module = Shared()
+    try module.initialize(seed: 2)
+    let graph = try module.trace(TensorType(.float32, [.symbolic("n"), 6]))
+    let names = graph.nodes.filter { $0.op.kind == .linear }.map(\.name)
+    #expect(names.count == 2)
+    let half = try graph.quantizeDynamic(except: [names[0]]).graph
+    let coarse = PerChannelMinMaxObserver(axis: 0, dtype: .int8, scheme: .symmetric, quantMin: -7, quantMax: 7)
+    let both = try half.quantizeDynamic(weight: coarse, except: [names[1]]).graph
+    let plan = try Plan(both)
+    #expect(plan.integerNodes == names)
+    let x = try Tensor.random([4, 6], seed: 3)
+    #expect(try discrepancy(Session(plan)(x), both.replay([x])[0], absolute: 1e-5) == nil)
+    #expect(try discrepancy(Session(plan)(x), graph.replay([x])[0], absolute: 0.2) == nil)
+  }
+
   // MARK: - Building
 
   /// A module with all results of the one inside it.

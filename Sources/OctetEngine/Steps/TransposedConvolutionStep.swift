@@ -67,18 +67,7 @@ struct TransposedWeights: Sendable {
 
   func epilogue(_ activation: Activation?, _ memory: Memory, input: Int, output: Int) -> octet_epilogue {
     let constants = EpilogueConstants(count: sums.count)
-    var epilogue = octet_epilogue()
-    let range = activation?.range ?? -.infinity...(.infinity)
-    (epilogue.lower, epilogue.upper) = (range.lowerBound, range.upperBound)
-    epilogue.output = OCTET_OUTPUT_FLOAT32
-    epilogue.residual_scale = 1
-    var outputScale: Float = 1
-    if let quantization = memory.shapes.slots[output].quantization {
-      epilogue.output = OCTET_OUTPUT_UINT8
-      epilogue.zero = Int32(quantization.zero)
-      (epilogue.lower, epilogue.upper) = quantization.bounds(activation?.range)
-      outputScale = quantization.scale
-    }
+    var (epilogue, outputScale) = memory.epilogue(activation, output: output)
     if isInteger {
       let from = memory.quantization(input)
       for index in sums.indices { constants.initial[index] = -Int32(from.zero) * sums[index] }

@@ -54,23 +54,19 @@ struct WeightPlan {
 
   /// Why a node has no weight to quantize.
   private static func obstacle(_ node: Node, in graph: Graph, _ producers: [String: Int]) -> String? {
-    switch node.op {
-    case .conv, .linear:
-      let weight = node.inputs[1]!
-      if let parameter = graph.parameters[weight] {
-        return parameter.value.shape.contains(0) ? "its weight is empty" : nil
-      }
-      guard let producer = producers[weight], graph.nodes[producer].op.kind == .dequantizeLinear else {
-        return "its weight is computed"
-      }
-      return "its weight is quantized already"
-    case .matmul, .recurrent, .convTranspose, .gather:
-      return "only the weights of linear and convolution layers have a quantized form"
-    case .batchNormalization, .normalize, .unary, .clip, .prelu, .binary, .compare, .where, .cast, .softmax, .pool,
-      .adaptiveAveragePool, .resize, .concat, .split, .slice, .reshape, .flatten, .squeeze, .unsqueeze, .expand,
-      .transpose, .pad, .reduce, .argmax, .topK, .quantizeLinear, .dequantizeLinear, .dynamicQuantize:
-      return "it has no weight to quantize"
+    guard let place = node.weightPlace, [.conv, .linear].contains(node.op.kind) else {
+      let hasWeight = node.weightPlace != nil || [.matmul, .lstm, .gru].contains(node.op.kind)
+      return hasWeight
+        ? "only the weights of linear and convolution layers have a quantized form" : "it has no weight to quantize"
     }
+    let weight = node.inputs[place.operand]!
+    if let parameter = graph.parameters[weight] {
+      return parameter.value.shape.contains(0) ? "its weight is empty" : nil
+    }
+    guard let producer = producers[weight], graph.nodes[producer].op.kind == .dequantizeLinear else {
+      return "its weight is computed"
+    }
+    return "its weight is quantized already"
   }
 
   private static func obstacle(_ node: Node, _ quantization: WeightQuantization) -> String? {
@@ -97,8 +93,8 @@ struct WeightPlan {
   func replacingWeights(
     with weights: [(integers: Tensor, parameters: QuantizationParameters)]
   ) throws -> (graph: Graph, report: ConversionReport) {
-    var result = graph
-    result.nodes = []
+    var nodes: [Node] = []
+    var stored = QuantizedWeights(of: graph)
     var layerOfNode: [String: Int] = [:]
     for (index, layer) in layers.enumerated() { for node in layer.nodes { layerOfNode[node.name] = index } }
     var dequantized: [Int: String] = [:]
@@ -106,23 +102,20 @@ struct WeightPlan {
       var node = node
       if let index = layerOfNode[node.name] {
         if dequantized[index] == nil {
-          let weight = layers[index].weight
-          let stored = result.unusedName("\(weight).quantized")
-          let name = result.unusedName("\(weight).dequantize")
-          result.parameters[stored] = Parameter(weights[index].integers, isTrainable: false)
-          result.nodes.append(
-            Node(
-              name: name, op: .dequantizeLinear(Op.DequantizeLinear(weights[index].parameters)), inputs: [stored],
-              outputs: [name], modules: node.modules))
-          dequantized[index] = name
+          let (integers, parameters) = weights[index]
+          dequantized[index] = stored.add(
+            layers[index].weight, integers, parameters, modules: node.modules, in: &nodes)
         }
         node.inputs[1] = dequantized[index]
       }
-      result.nodes.append(node)
+      nodes.append(node)
     }
     let entries = graph.nodes.map {
       ConversionReport.Entry(node: $0.name, kind: $0.op.kind, modules: $0.modules, reason: reasons[$0.name])
     }
-    return (try result.removingDeadNodes(), ConversionReport(entries: entries, boundaries: []))
+    let result = try Graph(
+      inputs: graph.inputs, nodes: nodes, outputs: graph.outputs, parameters: stored.parameters
+    ).removingDeadNodes()
+    return (result, ConversionReport(entries: entries, boundaries: []))
   }
 }
