@@ -3,11 +3,19 @@
 
 #include "conv_plan.h"
 
-enum { most_rows = 8 };
+enum {
+    most_rows = 8,
+    // Fewer activations are widened sooner than split into magnitudes and signs.
+    least_magnitudes = 16,
+};
+
+static const octet_magnitudes_kernel *magnitudes_of(const octet_gemm_family *family, const octet_conv_shape *s) {
+    return s->in_c < least_magnitudes ? NULL : family->magnitudes;
+}
 
 bool octet_conv_has_few_rows(const octet_gemm_family *family, const octet_conv_shape *s, size_t batch,
                              const octet_epilogue *epilogue) {
-    const size_t most = family->magnitudes ? family->mr : octet_smaller(family->wide_mr, most_rows);
+    const size_t most = magnitudes_of(family, s) ? family->mr : octet_smaller(family->wide_mr, most_rows);
     return octet_conv_is_pixelwise(s) && batch * s->in_h * s->in_w <= most && !epilogue->weight_zero;
 }
 
@@ -17,10 +25,11 @@ static void lay_out(const octet_gemm_family *family, const octet_conv_shape *s, 
     const size_t row_size = s->in_c * family->source_size;
     const char *from = input;
     size_t pitch = row_size;
-    if (family->magnitudes) {
+    const octet_magnitudes_kernel *magnitudes = magnitudes_of(family, s);
+    if (magnitudes) {
         from = scratch, pitch = tile->steps * family->kr * 2;
         for (size_t i = 0; i < tile->rows; i++)
-            shifts[i] = family->magnitudes->store(scratch + i * pitch, input + i * row_size, s->in_c);
+            shifts[i] = magnitudes->store(scratch + i * pitch, input + i * row_size, s->in_c);
     } else if (family->stored_size != family->source_size || s->in_c < family->kr) {
         family->store(scratch, input, tile->rows * s->in_c);
         from = scratch, pitch = s->in_c * family->stored_size;
@@ -55,7 +64,8 @@ void octet_conv_run_few_rows(const octet_gemm_family *family, const octet_conv_s
     const size_t width = tile.rows > family->wide_mr ? family->panels : family->wide_panels;
     const size_t panels = octet_divide_up(s->out_c, family->nr);
     const size_t output_size = epilogue->output == OCTET_OUTPUT_UINT8 && family->source_size == 1 ? 1 : 4;
-    void (*const run)(const octet_tile *) = family->magnitudes ? family->magnitudes->tile : family->tile;
+    const octet_magnitudes_kernel *magnitudes = magnitudes_of(family, s);
+    void (*const run)(const octet_tile *) = magnitudes ? magnitudes->tile : family->tile;
     const size_t start = family->magnitudes ? octet_conv_header_size(family) : 0;
     const size_t end = octet_quotient(panels * last, tasks);
     for (size_t panel = octet_quotient(panels * first, tasks); panel < end; panel += width) {
