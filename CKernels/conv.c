@@ -26,7 +26,8 @@ typedef struct {
     octet_conv_rows rows;
     size_t done;  // pixels of the first row that need no tile
     bool skips_padding;
-    char *last;  // scratch for the last pixel
+    const int32_t *shifts;  // of the strip's rows, if they are stored by magnitudes
+    char *last;             // scratch for the last pixel
 } strip_work;
 
 // MARK: - Activations
@@ -81,6 +82,14 @@ static void copy_strip(const octet_conv_plan *plan, const char *image, octet_con
                     inside);
         fill(to + (left + inside) * plan->pixel_pitch, right * plan->pixel_pitch, plan->family->stored_size, zero);
     }
+}
+
+// Rows of a plan by magnitudes, and their shifts.
+static void store_rows(const octet_conv_plan *plan, const char *image, octet_conv_rows rows, char *strip,
+                       int32_t *shifts) {
+    const size_t columns = plan->shape.in_c;
+    for (size_t row = rows.first; row < rows.last; row++, strip += plan->row_pitch)
+        *shifts++ = plan->family->magnitudes->store(strip, image + row * columns, columns);
 }
 
 // Where a window's row comes from: every window reads `step` bytes further on.
@@ -193,11 +202,10 @@ static void run_lines(const strip_work *work, size_t group, size_t first, size_t
     const octet_conv_shape *s = &plan->shape;
     // Pixels of the first row that are there already.
     const size_t done = line == 0 ? work->done : 0, pixels = (end - line) * s->out_w - done;
-    const bool wide = pixels <= family->wide_mr;
-    const size_t width = wide ? family->wide_panels : family->panels;
     // Tiles of heights that differ by one at most, tall ones first.
     const size_t tiles = octet_divide_up(pixels, plan->tile_rows);
     const size_t height = octet_quotient(pixels, tiles), taller = pixels - height * tiles;
+    const size_t width = height + (taller > 0) <= family->wide_mr ? family->wide_panels : family->panels;
     const char *row[most_tile_rows];
     int32_t sums[most_tile_rows];
     const size_t across = plan->merged ? 1 : s->kernel_w, skipped = taps.first * across;
@@ -214,6 +222,7 @@ static void run_lines(const strip_work *work, size_t group, size_t first, size_t
     // Where the output row of the next pixel starts to read.
     const char *from = work->activations + line * plan->line_step;
     if (group) from += group * octet_quotient(plan->pixel_pitch, s->groups);
+    void (*const run)(const octet_tile *) = work->shifts ? family->magnitudes->tile : family->tile;
     size_t x = done;
     for (size_t i = 0, pixel = done; i < tiles; i++, pixel += tile.rows) {
         tile.rows = height + (i < taller);
@@ -226,6 +235,7 @@ static void run_lines(const strip_work *work, size_t group, size_t first, size_t
             memcpy(work->last, row[tile.rows - 1], plan->pixel_pitch);
             row[tile.rows - 1] = work->last;
         }
+        if (work->shifts) tile.row_shifts = work->shifts + line + pixel;
         const size_t place =
             (work->rows.first + line) * plan->output_line + pixel * plan->output_pixel + group * plan->group_outputs;
         if (work->epilogue->weight_zero) {
@@ -235,12 +245,13 @@ static void run_lines(const strip_work *work, size_t group, size_t first, size_t
         for (size_t panel = first; panel < last; panel += width) {
             const size_t channel = panel * family->nr;
             tile.panels = octet_smaller(width, last - panel);
-            tile.weights = work->packed + (group * plan->group_panels + panel) * plan->panel_size + skipped_weights;
+            tile.weights = work->packed + (group * plan->group_panels + panel) * plan->panel_size + plan->tile_start +
+                           skipped_weights;
             tile.channel = group * plan->group_panels * family->nr + channel;
             tile.channels = octet_smaller(tile.panels * family->nr, plan->group_outputs - channel);
             tile.output = work->output + (place + channel) * work->output_size;
             tile.residual = work->residual ? work->residual + (place + channel) * family->source_size : NULL;
-            family->tile(&tile);
+            run(&tile);
         }
     }
 }
@@ -298,6 +309,10 @@ static void run_strip(strip_work *work, const char *image, uint8_t zero, bool ma
     if (plan->gathered) {
         gather_strip(plan, image, work->rows, zero, scratch);
         work->activations = scratch;
+    } else if (plan->by_magnitudes && !work->epilogue->weight_zero) {
+        int32_t *shifts = (int32_t *)(scratch + octet_conv_shifts_place(plan));
+        store_rows(plan, image, work->rows, scratch, shifts);
+        work->activations = scratch, work->shifts = shifts;
     } else if (plan->copied) {
         copy_strip(plan, image, work->rows, zero, scratch);
         work->activations = scratch;
@@ -322,8 +337,8 @@ void octet_conv_plan_run(const octet_conv_plan *plan, const void *input, uint8_t
     const size_t output_size = epilogue->output == OCTET_OUTPUT_UINT8 && family->source_size == 1 ? 1 : 4;
     const bool may_chain = family->chains && !epilogue->weight_zero && s->pad_top >= 0 && s->pad_left >= 0 &&
                            plan->output_pixel == s->out_c && plan->output_line == s->out_w * s->out_c;
-    const bool skips_padding = input_zero == 0 && s->kernel_h > 1 && !plan->gathered && plan->header_size == 0 &&
-                               2 * s->out_w >= plan->tile_rows;
+    const bool skips_padding = input_zero == 0 && s->kernel_h > 1 && !plan->gathered &&
+                               plan->header_size == plan->tile_start && 2 * s->out_w >= plan->tile_rows;
     // Chains of single pixels copy no strip, and want as many pixels as there are: all tasks at once.
     const bool joins = may_chain && octet_chain_is_pixelwise(plan) && plan->images == 1 && split.blocks == 1;
     for (size_t task = first, next; task < last; task = next) {
@@ -356,8 +371,8 @@ void octet_conv_plan_run(const octet_conv_plan *plan, const void *input, uint8_t
 void octet_conv_run(const octet_gemm_family *family, const octet_conv_shape *shape, size_t batch, const void *input,
                     uint8_t input_zero, const void *packed, const octet_epilogue *epilogue, void *output, size_t tasks,
                     size_t first, size_t last, void *scratch) {
-    if (tasks == 1 && first < last && octet_conv_has_few_rows(family, shape, batch, epilogue)) {
-        octet_conv_run_few_rows(family, shape, batch, input, packed, epilogue, output, scratch);
+    if (first < last && octet_conv_has_few_rows(family, shape, batch, epilogue)) {
+        octet_conv_run_few_rows(family, shape, batch, input, packed, epilogue, output, tasks, first, last, scratch);
         return;
     }
     const octet_conv_plan plan = octet_conv_plan_make(family, shape, batch);

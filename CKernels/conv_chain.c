@@ -20,9 +20,10 @@ enum {
 };
 // Cycles for a vector of four products, measured on Zen 4: of a link and of a chain, of finding a link's weights and
 // place (once for all vectors of a tile; more if the second-level cache does not hold them), of bringing a quad into a
-// panel; and of the same by vpmaddwd, where finishing a sum takes longer by so much, and of a single pixel.
+// panel; and of the same by vpmaddwd (or on magnitudes), where finishing a sum takes longer by so much, and of a single
+// pixel.
 static const float link_cost = 0.7F, chain_cost = 0.36F, link_start = 0.6F, far_link_start = 0.9F, panel_cost = 2;
-static const float wide_cost = 1.42F, wide_finish = 2.5F, lone_cost = 0.27F;
+static const float wide_cost = 1.42F, magnitudes_cost = 1.28F, wide_finish = 2.5F, lone_cost = 0.27F;
 // Of a quad in int16.
 static const float pairs_cost = 1.1F;
 
@@ -105,7 +106,8 @@ size_t octet_chain_share(const octet_conv_plan *plan, const char *packed, size_t
     const float chains = header.chains * chain_cost * vectors + panel_cost * vectors / (float)plan->group_outputs;
     const float pairs = header.pairs * (pairs_cost * vectors + link_start * tiles);
     const float padded = (float)(plan->taps * plan->steps * plan->family->kr) / products;
-    const float wide = (wide_cost * padded + 4 * wide_finish / products) / (float)lanes;
+    const float step = plan->by_magnitudes ? magnitudes_cost : wide_cost;
+    const float wide = (step * padded + 4 * wide_finish / products) / (float)lanes;
     return links + chains + pairs + lone_cost * (float)over < wide * (float)all ? pixels : 0;
 }
 

@@ -33,7 +33,8 @@ void octet_conv_pack(const octet_gemm_family *family, const octet_conv_shape *sh
             for (size_t e = 0; e < plan.group_inputs; e++) {
                 if (plan.header_size)
                     ((int32_t *)panel)[lane % nr] += family->shifts[within * 2 / kr] * (int8_t)from[e * kernel + tap];
-                copy_weight(to + within * size, from + (e * kernel + tap) * size, size);
+                const size_t place = family->interleaved ? within % 2 * 2 + within / 2 : within;
+                copy_weight(to + place * size, from + (e * kernel + tap) * size, size);
                 if (++within == kr) within = 0, to += nr * kr * size;
             }
         }

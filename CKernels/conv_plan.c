@@ -68,8 +68,11 @@ static octet_conv_plan make_plan(const octet_gemm_family *family, const octet_co
         }
     }
     plan.header_size = octet_conv_header_size(family);
+    plan.tile_start = family->magnitudes ? plan.header_size : 0;
     plan.panel_size = octet_conv_panel_size(family, plan.taps * plan.steps);
     plan.tile_rows = plan.taps * plan.steps < short_steps ? family->short_mr : family->mr;
+    plan.by_magnitudes = pixelwise && family->magnitudes;
+    if (plan.by_magnitudes) plan.tile_rows = family->magnitudes->mr;
 
     // A run that ends within a step reads beyond itself: harmless where zero weights meet whatever follows, but the
     // last pixel of a tensor has nothing behind it.
@@ -84,7 +87,7 @@ static octet_conv_plan make_plan(const octet_gemm_family *family, const octet_co
         plan.pixel_pitch = octet_round_up(plan.run_length, octet_longest_gathered_row);
         plan.row_pitch = s->out_w * plan.pixel_pitch;
     } else if (plan.copied) {
-        const bool dense = plan.merged || whole_steps;
+        const bool dense = !plan.by_magnitudes && (plan.merged || whole_steps);
         plan.pixel_pitch = (dense ? s->in_c : s->groups * plan.steps * family->kr) * family->stored_size;
         plan.row_pitch = octet_conv_input_columns(s) * plan.pixel_pitch;
         if (pixelwise && plan.row_pitch % aliasing_pitch == 0) plan.row_pitch += cache_line;
@@ -175,11 +178,19 @@ size_t octet_conv_offsets_size(const octet_conv_plan *plan) {
     return octet_round_up(plan->taps * sizeof(size_t), cache_line);
 }
 
+static size_t copied_rows(const octet_conv_plan *plan) {
+    return plan->gathered ? plan->strip_rows : octet_conv_input_rows(&plan->shape, plan->strip_rows);
+}
+
+size_t octet_conv_shifts_place(const octet_conv_plan *plan) {
+    return octet_round_up(copied_rows(plan) * plan->row_pitch + octet_longest_gathered_row, cache_line);
+}
+
 size_t octet_conv_strip_size(const octet_conv_plan *plan) {
     if (!plan->copied && !plan->last_copied) return 0;
     if (plan->last_copied) return octet_round_up(plan->pixel_pitch + plan->family->kr, cache_line);
-    const size_t rows = plan->gathered ? plan->strip_rows : octet_conv_input_rows(&plan->shape, plan->strip_rows);
-    return octet_round_up(rows * plan->row_pitch + octet_longest_gathered_row, cache_line);
+    const size_t shifts = plan->by_magnitudes ? copied_rows(plan) * sizeof(int32_t) : 0;
+    return octet_conv_shifts_place(plan) + octet_round_up(shifts, cache_line);
 }
 
 size_t octet_conv_plan_scratch_size(const octet_conv_plan *plan) {

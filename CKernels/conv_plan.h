@@ -19,11 +19,13 @@ typedef struct {
     size_t run_length;   // elements of a run that exist
     size_t steps;        // of kr elements, in a run
     size_t header_size;  // bytes in front of a panel's weights
+    size_t tile_start;   // bytes of a panel that its tiles do not see
     size_t panel_size;   // bytes of a packed panel
     size_t tile_rows;    // of the tallest tile
 
     // Activations, as a tile reads them: a strip of input rows (or of windows) in scratch, or the tensor itself.
     bool copied;
+    bool by_magnitudes;             // tiles are octet_magnitudes_kernel's, unless weights have zero points
     bool last_copied;               // only the last pixel of all is
     size_t pixel_pitch, row_pitch;  // bytes from one pixel and row of the strip to the next
     size_t pixel_step, line_step;   // bytes from what one output pixel and row reads to what the next one does
@@ -64,6 +66,8 @@ enum { octet_longest_gathered_row = 16 };
 // Bytes of scratch in front of the strip, and of the whole.
 size_t octet_conv_offsets_size(const octet_conv_plan *);
 size_t octet_conv_strip_size(const octet_conv_plan *);
+// Where in the strip of a plan by magnitudes the shifts of its rows stand.
+size_t octet_conv_shifts_place(const octet_conv_plan *);
 size_t octet_conv_plan_scratch_size(const octet_conv_plan *);
 
 // Into how many tasks all images are split for `threads` threads.
@@ -73,10 +77,11 @@ void octet_conv_plan_run(const octet_conv_plan *, const void *input, uint8_t inp
                          const octet_epilogue *, void *output, size_t tasks, size_t first, size_t last, void *scratch);
 
 // So few rows that every tile takes them all, and fewer than chains would: making a plan can take longer than the
-// product. All of it is one task.
+// product. Tasks are blocks of panels.
 bool octet_conv_has_few_rows(const octet_gemm_family *, const octet_conv_shape *, size_t batch, const octet_epilogue *);
 void octet_conv_run_few_rows(const octet_gemm_family *, const octet_conv_shape *, size_t batch, const char *input,
-                             const char *packed, const octet_epilogue *, char *output, char *scratch);
+                             const char *packed, const octet_epilogue *, char *output, size_t tasks, size_t first,
+                             size_t last, char *scratch);
 
 // How tasks divide the work: strips of each image, times blocks of panels. Both follow from the number of tasks alone.
 typedef struct {

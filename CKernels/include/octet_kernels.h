@@ -75,6 +75,13 @@ typedef struct {
 typedef struct octet_tile octet_tile;
 // A second way to multiply bytes, for weights that allow it; conv_chain.h says how.
 typedef struct octet_chain_kernel octet_chain_kernel;
+// Another one, for rows of a matrix: its tiles read activations as its `store` leaves them, two bytes each, and add to
+// every sum of a row what `store` returned.
+typedef struct {
+    size_t mr;  // rows of the tallest tile where there are many
+    int32_t (*store)(void *to, const void *from, size_t count);
+    void (*tile)(const octet_tile *);
+} octet_magnitudes_kernel;
 
 // How one instruction set multiplies matrices of one element type. Packed weights lie in panels of nr channels:
 // [panel][tap][run / kr][nr][kr], missing channels and the end of a run filled with zeros.
@@ -89,9 +96,11 @@ typedef struct {
     // What a tile takes from the activations in the first and in the second half of a step, to multiply signed bytes.
     // Not 0: each panel starts with int32[nr], what that takes from its channels' sums.
     uint8_t shifts[2];
+    bool interleaved;  // the weights of a step lie in the order k₀ k₂ k₁ k₃
     void (*tile)(const octet_tile *);
     void (*store)(void *to, const void *from, size_t count);  // tensor elements → stored elements
-    const octet_chain_kernel *chains;                         // NULL: none
+    const octet_magnitudes_kernel *magnitudes;  // NULL: none; else its tiles alone take shifts, and see panels' starts
+    const octet_chain_kernel *chains;           // NULL: none
 } octet_gemm_family;
 
 // Elements of the arrays by channel in an epilogue: out_c / groups rounded up to whole panels, times groups.

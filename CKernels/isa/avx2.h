@@ -1,18 +1,25 @@
 // The vocabulary of AVX2 with FMA: 8 lanes of 32 bits, vpmaddwd (two int16 products into a lane, exact). The byte
 // multiply vpmaddubsw is faster and saturates: it serves where weights can be ordered so that it does not
-// (avx2_chains.h). Tiles take any weights, so there activations are stored as int16 and weights widened when loaded.
+// (avx2_chains.h), and on magnitudes of the rows of a matrix (avx2_magnitudes.h). Tiles of windows take any weights, so
+// there activations are stored as int16 and weights widened when loaded.
 #define ISA_NAME "avx2"
 #define ISA_SYMBOL octet_isa_avx2
 #define ISA_FEATURES "AVX2 FMA"
 #define ISA_DOT "vpmaddubsw + vpmaddwd + vpaddd ymm"
 
 #define ISA_CHAINS "../isa/avx2_chains.h"
+#define ISA_MAGNITUDES "../isa/avx2_magnitudes.h"
 
+#define STACK_ROWS 2
 #include "ymm.h"
 
 // MARK: - Bytes multiplied
 
-#define INT8_KR 2
+// A step is four of k. In the order k₀ k₂ k₁ k₃ even bytes are what the first two activations are multiplied by, odd
+// ones what the last two are. (vpmaddubsw adds products of neighbours, whichever they are.)
+#define INT8_KR 4
+#define INT8_INTERLEAVED
+#define INT8_SHIFTS {128, 128}
 typedef uint16_t int8_stored;
 typedef __m256i int8_activations;
 typedef __m256i int8_weights;
@@ -21,11 +28,41 @@ OCTET_INLINE int8_activations int8_broadcast(const void *p) {
     memcpy(&two, p, sizeof two);
     return _mm256_set1_epi32(two);
 }
-OCTET_INLINE int8_weights int8_load_weights(const void *p) {
-    return _mm256_cvtepi8_epi16(_mm_load_si128((const __m128i *)p));
-}
-OCTET_INLINE __m256i int8_dot(__m256i sum, int8_activations a, int8_weights w) {
+OCTET_INLINE int8_weights int8_load_weights(const void *p) { return _mm256_load_si256((const __m256i *)p); }
+OCTET_INLINE __m256i int8_dot(__m256i sum, __m256i a, __m256i w) {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(a, w));
+}
+#define INT8_PRODUCTS
+OCTET_INLINE void int8_products(const octet_tile *t, const size_t rows, const size_t panels, __m256i *sums) {
+    const char *row[TILE_MR];
+    OCTET_UNROLL
+    for (size_t i = 0; i < rows; i++) row[i] = t->row[i];
+    const size_t panel_stride = t->panel_stride;
+    const char *weights = t->weights;
+    for (size_t tap = 0; tap < t->taps; tap++) {
+        size_t place = t->tap_offsets[tap];
+        for (const size_t end = place + t->steps * 8; place != end; place += 8) {
+            OCTET_UNROLL
+            for (size_t half = 0; half < 2; half++) {
+                __m256i w[TILE_WIDE_PANELS];
+                OCTET_UNROLL
+                for (size_t p = 0; p < panels; p++) {
+                    const int8_weights quads = int8_load_weights(weights + p * panel_stride);
+                    w[p] = _mm256_srai_epi16(half ? quads : _mm256_slli_epi16(quads, 8), 8);
+                }
+                OCTET_UNROLL
+                for (size_t i = 0; i < rows; i++) {
+                    const __m256i a = int8_broadcast(row[i] + place + 4 * half);
+                    OCTET_UNROLL
+                    for (size_t p = 0; p < panels; p++) sums[i * panels + p] = int8_dot(sums[i * panels + p], a, w[p]);
+                }
+                // Else compilers would add up products of both halves first, and run out of registers.
+                OCTET_UNROLL
+                for (size_t i = 0; i < rows * panels; i++) __asm__("" : "+x"(sums[i]));
+            }
+            weights += 32;
+        }
+    }
 }
 // The byte multiply, whatever it saturates: what chains come near to, and what the speed of this CPU is measured by.
 #define INT8_PEAK_PRODUCTS (LANES * 4)

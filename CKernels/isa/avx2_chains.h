@@ -331,7 +331,11 @@ static void chain_finish_words(const octet_tile *t, const int32_t *sums) {
                 block[i] = _mm256_load_si256((const __m256i *)(sums + from * octet_chain_pixels + row));
             }
             transpose_8x8(block);
-            int8_finish_all(&part, block);
+            if (part.rows == LANES && int8_is_real(&part)) {
+                int8_finish_real(&part, block, LANES, 1);
+            } else {
+                int8_finish_all(&part, block);
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 #define ISA_FEATURES "AVX2 FMA AVX-VNNI"
 #define ISA_DOT "vpdpbusd ymm"
 
+#define STACK_ROWS 4
 #include "ymm.h"
 
 // MARK: - Bytes multiplied

@@ -227,7 +227,8 @@ OCTET_INLINE byte_vector byte_high_nibbles(byte_vector v) { return vshrq_n_u8(v,
 
 // MARK: - Products, in loops of their own: generic/gemm.inc takes what float32_products and int8_products add to sums
 
-#define ISA_PRODUCTS
+#define INT8_PRODUCTS
+#define FLOAT32_PRODUCTS
 
 // Tiles of so many panels, up to so many rows.
 #define TILES_TO_4(STAMP, panels) STAMP(1, panels) STAMP(2, panels) STAMP(3, panels) STAMP(4, panels)

@@ -33,12 +33,11 @@ OCTET_INLINE byte_vector byte_gather_part(const uint8_t *const *from, size_t cou
 
 // MARK: - Stacks
 
-#define STACK_ROWS INT8_KR
 #define STACK_SHIFT 0
 #define STACK_SUMS 8
 #define STACK_HELD 0
 typedef __m256i stack_vector;
-#if INT8_KR == 4
+#if STACK_ROWS == 4
 typedef int8_t stack_weight;
 OCTET_INLINE void stack_half(const byte_vector *rows, const size_t filled, const bool upper, stack_vector quarters[2]) {
     const __m256i r1 = rows[filled > 1 ? 1 : 0], r2 = rows[filled > 2 ? 2 : 0], r3 = rows[filled > 3 ? 3 : filled - 1];

@@ -3,7 +3,7 @@
 extension Module {
   /// Sets all parameters from a safetensors file with PyTorch's names.
   ///
-  /// - Throws: as `SafetensorsFile(contentsOf:)` and ``OctetNN/Module/load(_:)``.
+  /// - Throws: as `SafetensorsFile(contentsOf:)` and ``Module/load(_:)``.
   public final func load(contentsOf path: String) throws {
     let file = try SafetensorsFile(contentsOf: path)
     try naming(path) { try load(file.tensors) }

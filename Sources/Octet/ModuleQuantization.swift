@@ -4,8 +4,8 @@ extension Module {
   ///     let session = Session(try Plan(network.quantizeDynamic(TensorType(.float32, [.symbolic("n"), 32])).graph))
   ///
   /// - Parameters:
-  ///   - types: as in ``OctetNN/Module/trace(_:inputNames:outputNames:)``.
-  ///   - kinds: which operations, as in ``OctetGraph/Graph/quantizeDynamic(_:weight:activations:except:)``.
+  ///   - types: as in ``Module/trace(_:inputNames:outputNames:)-([TensorType],_,_)``.
+  ///   - kinds: which operations, as in ``Graph/quantizeDynamic(_:weight:activations:except:)``.
   ///   - activations: per tensor, as ONNX and PyTorch; or per row.
   /// - Throws: as the three of them.
   public final func quantizeDynamic(

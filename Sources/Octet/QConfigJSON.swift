@@ -1,7 +1,7 @@
 import Foundation
 
 extension QConfigMap {
-  /// A map from its form in JSON, as Docs/QConfig.md describes it.
+  /// A map from its form in JSON, as <doc:QConfigs> describes it.
   ///
   /// - Parameter observers: the types of observers that it may name.
   /// - Throws: `OctetError` whose subject is the place in the text: as ``QConfigMap/init(from:)``, and `invalidFile` for

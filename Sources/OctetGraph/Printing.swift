@@ -94,6 +94,6 @@ extension Graph: CustomStringConvertible {
     return table
   }
 
-  /// Prints ``tabular(_:)``.
+  /// Prints ``tabular(_:)-([String:Graph.Annotation])``.
   public func printTabular() { print(tabular()) }
 }

@@ -5,7 +5,7 @@ extension Graph {
   /// parameter and result as it appears, and returns the tensor that the rest of the graph sees.
   public typealias Tap = (_ value: String, _ tensor: Tensor) throws -> Tensor
 
-  /// Runs the graph operation by operation through ``OctetCore/apply(_:_:)``: the executable definition of what it
+  /// Runs the graph operation by operation through ``apply(_:_:)``: the executable definition of what it
   /// means. A value is let go when nothing needs it any more.
   ///
   /// - Parameters:

@@ -25,10 +25,24 @@ extension PreparedGraph {
           .unsupported, "site \(site.name)", expected: "an activation observer for uint8 or int8",
           found: "\(calculated)")
       }
-      parameters.append(calculated)
+      parameters.append(try site.observer.saturatingAtItsType(calculated))
     }
     var converter = Converter(source: self, siteParameters: parameters)
     return try converter.convert()
+  }
+}
+
+extension Observer {
+  /// What it found, with all integers of the type where `reduceRange` alone left some out.
+  ///
+  /// As in PyTorch, half of the range chooses the scale, and values beyond what the observer chose take integers of the
+  /// other half instead of being clipped: the kernels are exact with them. Bounds that are given hold.
+  fileprivate func saturatingAtItsType(_ parameters: QuantizationParameters) throws -> QuantizationParameters {
+    guard let scheme = (self as? any SummarizingObserver)?.scheme, scheme.reduceRange, scheme.quantMin == nil,
+      scheme.quantMax == nil
+    else { return parameters }
+    return try QuantizationParameters(
+      scale: parameters.scales[0], zeroPoint: parameters.zeroPoints[0], dtype: parameters.dtype)
   }
 }
 

@@ -183,10 +183,13 @@ import Testing
 
   // MARK: - Size and errors
 
-  @Test(arguments: [true, false])
-  func weightsAreStoredAsIntegers(_ isLSTM: Bool) throws {
-    let module: Module = isLSTM ? LSTM(128, 128) : GRU(128, 128)
-    let graph = try Composite(module).trace(TensorType(.float32, [.symbolic("t"), 1, 128]))
+  /// A row of 64 + 64 weights has two scales and two biases of 4 bytes, so that 144 bytes stand for 520: more than 0.27,
+  /// which wider rows keep.
+  @Test(arguments: [true, false], [[64, 64], [300, 64], [128, 128], [512, 512]])
+  func weightsAreStoredAsIntegers(_ isLSTM: Bool, inputsAndUnits sizes: [Int]) throws {
+    let (inputs, units) = (sizes[0], sizes[1])
+    let module: Module = isLSTM ? LSTM(inputs, units) : GRU(inputs, units)
+    let graph = try Composite(module).trace(TensorType(.float32, [.symbolic("t"), 1, .fixed(inputs)]))
     let dynamic = try graph.quantizeDynamic().graph
     func size(_ graph: Graph) throws -> Int {
       try inTemporaryFile { path in
@@ -194,10 +197,11 @@ import Testing
         return try fileSize(path)
       }
     }
-    #expect(Double(try size(dynamic)) <= 0.27 * Double(try size(graph)))
+    let ratio = Double(try size(dynamic)) / Double(try size(graph))
+    #expect(ratio <= (inputs + units == 128 ? 0.3 : 0.27), "\(ratio)")
     try inTemporaryFile { path in
       try dynamic.save(to: path)
-      let x = try Tensor.random([3, 1, 128], seed: 1)
+      let x = try Tensor.random([3, 1, inputs], seed: 1)
       for (a, b) in zip(try Session(Plan(Graph(contentsOf: path))).run([x]), try Session(Plan(dynamic)).run([x])) {
         #expect(try discrepancy(a, b, absolute: 0, relative: 0) == nil)
       }

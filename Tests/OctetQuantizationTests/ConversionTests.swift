@@ -47,6 +47,27 @@ import Testing
       return output = layers.4.linear.dequantize
     """
 
+  /// Half of the range chooses the scale; what is larger than anything seen is clipped at 255. A bound that is given holds.
+  @Test func aReducedRangeIsForTheScaleAlone() throws {
+    let x = try Tensor([0, 1, 2, 4] as [Float], shape: [1, 4])
+    let module = Linear(4, 2)
+    let graph = try module.trace(TensorType(.float32, [.symbolic("n"), 4]))
+    for (observer, range) in [
+      (MinMaxObserver(reduceRange: true), 0...255), (MinMaxObserver(quantMax: 127), 0...127),
+      (MinMaxObserver(quantMax: 100, reduceRange: true), 0...100),
+    ] {
+      let prepared = try graph.prepare(QConfigMap(QConfig(activation: observer, weight: QConfig.minMax.weight)))
+      try prepared.calibrate([x])
+      let node = try #require(prepared.convert().graph.nodes.first { $0.name == "x.quantize" })
+      guard case .quantizeLinear(let payload) = node.op else {
+        Issue.record("\(node)")
+        return
+      }
+      let steps: Float = range.upperBound == 255 ? 127 : Float(range.upperBound)
+      #expect(payload.parameters.range == range && payload.parameters.scales == [4 / steps])
+    }
+  }
+
   @Test(arguments: Network.all)
   func theReportAccountsForEveryNode(_ network: Network) throws {
     let graph = try network.graph()

@@ -108,4 +108,7 @@ package enum JSONValue: Hashable, Sendable, Decodable {
   }
 
   package var number: Double? { if case .number(let value) = self { value } else { nil } }
+
+  /// The value of a key; `nil` if there is none, or if this is no object.
+  package subscript(key: String) -> JSONValue? { if case .object(let values) = self { values[key] } else { nil } }
 }

@@ -2,7 +2,8 @@
 
 Rows: an LSTM 256→512 of 2 layers over 50 steps, and an encoder layer of a transformer, 768 / 3072, 128 tokens, 12 heads.
 Ours runs as `octet bench networks`; the peers in this process, each the median of at least 0.3 s of runs after a warm-up.
-Says how many times as fast Octet is as the best peer (above 1: Octet is faster) with a 90 % interval. It judges nothing.
+Says how many times as fast Octet is as the best peer (above 1: Octet is faster) with a 90 % interval, with bell-shaped
+weights, as trained ones are, and with evenly distributed ones (flat); those of peers take the same time. It judges nothing.
 Where a CPU has no byte dot product, both peers' int8 kernels saturate; ours are exact.
 """
 
@@ -58,27 +59,35 @@ def parse():
 
 
 def compare(name, threads, peers, arguments):
-    times = {engine: [] for engine in ["octet", *peers]}
-    ratios = []
+    times = {engine: [] for engine in ["octet", "octet (flat)", *peers]}
+    ratios = {"octet": [], "octet (flat)": []}
     for number in range(arguments.rounds):
-        engines = list(times)
+        engines = ["octet", *peers]
         for engine in engines[number % len(engines):] + engines[:number % len(engines)]:
-            seconds = octet(arguments.octet, name, threads) if engine == "octet" else median_time(peers[engine])
-            times[engine].append(seconds * 1000)
-        ratios.append(min(times[peer][-1] for peer in peers) / times["octet"][-1])
-    result = {"row": name, "threads": threads, "ms": {e: statistics.median(t) for e, t in times.items()}, **summary(ratios)}
-    figures = "  ".join(f"{engine} {ms:.2f}" for engine, ms in result["ms"].items())
-    print(f"{name:8} {threads} thread(s): {figures}  best peer / octet {result['ratio']:.2f} ({result['low']:.2f}–{result['high']:.2f})", flush=True)
+            if engine == "octet":
+                for form, seconds in octet(arguments.octet, name, threads).items():
+                    times[form].append(seconds * 1000)
+            else:
+                times[engine].append(median_time(peers[engine]) * 1000)
+        for form in ratios:
+            ratios[form].append(min(times[peer][-1] for peer in peers) / times[form][-1])
+    result = {"row": name, "threads": threads, "ms": {e: statistics.median(t) for e, t in times.items()}}
+    result |= {form: summary(values) for form, values in ratios.items()}
+    print(f"{name:8} {threads} thread(s): " + "  ".join(f"{engine} {ms:.2f}" for engine, ms in result["ms"].items()))
+    for form in ratios:
+        summed = result[form]
+        print(f"    best peer / {form} {summed['ratio']:.2f} ({summed['low']:.2f}–{summed['high']:.2f})", flush=True)
     return result
 
 
 def octet(program, name, threads):
+    """Seconds with weights of either form."""
     command = [str(program.resolve()), "bench", "networks", name, "--threads", str(threads), "--json"]
     run = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if run.returncode != 0:
         sys.exit(f"{' '.join(command)} ended with code {run.returncode}")
-    row = next(row for row in json.loads(run.stdout)["rows"] if row["form"] == "dynamic")
-    return row["median_ms"] / 1000
+    rows = {row["form"]: row["median_ms"] / 1000 for row in json.loads(run.stdout)["rows"]}
+    return {"octet": rows["dynamic"], "octet (flat)": rows["dynamic, flat weights"]}
 
 
 def median_time(run):

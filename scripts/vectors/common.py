@@ -57,6 +57,14 @@ def numbers(case):
     return np.random.default_rng(zlib.crc32(case.encode()))
 
 
+def split_mix(seed, count):
+    """The first numbers of SplitMix64, uint64: those of the tests' SeededGenerator, so that no file has to hold them."""
+    z = np.uint64(seed) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
 def normal(source, *shape, scale=1.0):
     """Normally distributed float32 on a grid of 1/4096, so that no machine's logarithm shows in them."""
     return torch.from_numpy(np.round(source.standard_normal(shape) * scale * 4096) / 4096).float()

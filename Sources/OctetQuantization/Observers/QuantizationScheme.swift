@@ -14,7 +14,8 @@ public struct QuantizationScheme: Hashable, Sendable, Codable {
   /// The smallest and largest integer; `nil`: all that the type (or half of it, with `reduceRange`) has.
   public var quantMin: Int?
   public var quantMax: Int?
-  /// Uses half of the integers, for libraries whose sums overflow with all of them. Octet never needs it.
+  /// Chooses the scale for half of the integers, for libraries whose sums overflow with all of them; larger values take
+  /// the other half, as in PyTorch. Octet never needs it.
   public var reduceRange: Bool
 
   public init(
