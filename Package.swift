@@ -90,7 +90,10 @@ let package = Package(
       ]),
     .testTarget(
       name: "OctetONNXTests",
-      dependencies: ["TestSupport", "OctetCore", "OctetGraph", "OctetEngine", "OctetFormats", "OctetONNX"]),
+      dependencies: [
+        "TestNetworks", "TestSupport", "OctetCore", "OctetGraph", "OctetNN", "OctetQuantization", "OctetEngine",
+        "OctetFormats", "OctetONNX",
+      ]),
     .target(name: "Networks", dependencies: ["Octet"], path: "Examples/Networks"),
     .testTarget(name: "NetworksTests", dependencies: ["Networks", "Octet", "TestSupport"]),
     .testTarget(

@@ -14,14 +14,9 @@ extension GraphBuilder {
 
   /// The transpose of a matrix that is dequantized from a constant, as one that is dequantized too.
   func swappingQuantizedAxes(of value: Value, named name: String) throws -> Value? {
-    guard value.rank == 2, let (op, stored) = dequantizer(of: value), op.parameters.blockSize == nil,
-      stored.dtype.bitWidth >= 8
-    else { return nil }
-    let old = op.parameters
-    let parameters = try QuantizationParameters(
-      scales: old.scales, zeroPoints: old.zeroPoints, dtype: old.dtype, range: old.range,
-      axis: old.axis.map { 1 - ($0 < 0 ? $0 + 2 : $0) })
-    let swapped = try constant(apply(.transpose(Op.Transpose([1, 0])), [stored])[0], named: name)
+    guard value.rank == 2, let (op, stored) = dequantizer(of: value) else { return nil }
+    let (integers, parameters) = try op.parameters.transposed(stored)
+    let swapped = constant(integers, named: name)
     return try emit(.dequantizeLinear(Op.DequantizeLinear(parameters)), [swapped], named: "\(name)/dequantizeLinear")[0]
   }
 }

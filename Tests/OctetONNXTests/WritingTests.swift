@@ -1,0 +1,253 @@
+import OctetCore
+import OctetEngine
+import OctetGraph
+import OctetNN
+import OctetONNX
+import OctetQuantization
+import TestNetworks
+import TestSupport
+import Testing
+
+/// Graphs that are written and read again.
+@Suite struct WritingTests {
+  /// What ONNX cannot say, and what the error names.
+  static let unwritable = ["adaptive, not divisible": "size"]
+  /// What is written in other operations, which round more than once: x · sigmoid(x) has no operator of its own.
+  static let otherwise: Set<String> = ["tables"]
+
+  private func reread(_ graph: Graph) throws -> Graph { try ONNXModel(bytes: graph.onnxBytes()).graph }
+
+  private func expectSame(_ found: [Tensor], _ expected: [Tensor], relative: Float = 0) throws {
+    #expect(found.count == expected.count)
+    for (found, expected) in zip(found, expected) {
+      #expect(try discrepancy(found, expected, absolute: relative, relative: relative) == nil)
+    }
+  }
+
+  /// - Parameter rounding: how much of an output may differ where operations are others.
+  private func check(_ graph: Graph, _ network: Network, rounding: Float) throws {
+    if let subject = Self.unwritable[network.name] {
+      let error = try #require(octetError { try graph.onnxBytes() })
+      #expect(error.code == .unsupported && error.subject.hasSuffix(subject) && error.subject.contains("node "))
+      return
+    }
+    let read = try reread(graph)
+    #expect(read.inputs == graph.inputs && read.outputs.map(\.name) == graph.outputs.map(\.name))
+    for (output, original) in zip(read.outputs, graph.outputs) {
+      #expect(read.types[output.value] == graph.types[original.value])
+    }
+    let isWeight = Set(graph.nodes.filter { $0.inputs.first?.flatMap { graph.parameters[$0] } != nil }.map(\.name))
+    let names = Set(read.nodes.map(\.name))
+    let lost = graph.nodes.filter { !names.contains($0.name) && !isWeight.contains($0.name) }
+    #expect(lost.map(\.name) == [])
+    for batch in [1, 3] {
+      let inputs = try network.inputs(batch: batch, seed: 5)
+      try expectSame(
+        read.replay(inputs), graph.replay(inputs), relative: Self.otherwise.contains(network.name) ? rounding : 0)
+    }
+  }
+
+  @Test(arguments: Network.all) func floatNetworksAreReadAsTheyWere(_ network: Network) throws {
+    try check(network.graph(), network, rounding: 1e-6)
+  }
+
+  @Test(arguments: Network.all) func quantizedNetworksAreReadAsTheyWere(_ network: Network) throws {
+    try check(network.converted().graph, network, rounding: 0.02)
+  }
+
+  /// Fused again, the engine gives the bits that it gave.
+  @Test func enginesAgree() throws {
+    for network in Network.all.prefix(6) {
+      let graph = try network.converted().graph
+      let inputs = try network.inputs(batch: 2, seed: 9)
+      let read = try reread(graph).fused()
+      try expectSame(Session(Plan(read)).run(inputs), Session(Plan(graph)).run(inputs))
+    }
+  }
+
+  // MARK: - Files that people use
+
+  @Test(arguments: NetworkTests.names) func filesAreReadAsTheyWere(_ name: String) throws {
+    let example = try Example(name)
+    let inputs = example.inputs
+    for graph in [example.graph, try example.graph.fused()] {
+      let read = try reread(graph)
+      #expect(read.inputs == graph.inputs && read.outputs.map(\.name) == graph.outputs.map(\.name))
+      try expectSame(read.replay(inputs), graph.replay(inputs))
+    }
+  }
+
+  /// Integer weights leave a bit more than a quarter of a network of convolutions.
+  @Test func filesAreAQuarter() throws {
+    let float = try Example("fmnist_cnn").graph.fused().onnxBytes().count
+    let integer = try Example("fmnist_cnn").quantized().onnxBytes().count
+    #expect(Double(integer) <= 0.27 * Double(float), "\(integer) of \(float) bytes")
+    // A small network has as many scales and names as a large one.
+    let small = try (Example("digits_cnn").quantized().onnxBytes().count, Example("digits_cnn").graph.fused().onnxBytes().count)
+    #expect(Double(small.0) <= 0.36 * Double(small.1), "\(small.0) of \(small.1) bytes")
+  }
+
+  // MARK: - Forms
+
+  /// A chain of nodes from x to y.
+  private func chain(
+    _ ops: [(Op, [String])], _ shape: [Dimension], _ parameters: [String: Tensor] = [:], results: [Int] = []
+  ) throws -> Graph {
+    var nodes: [Node] = []
+    var value = "x"
+    for (index, (op, operands)) in ops.enumerated() {
+      let count = results.isEmpty ? 1 : results[index]
+      let outputs = (0..<count).map { "v\(index)_\($0)" }
+      nodes.append(
+        Node(name: "n\(index)", op: op, inputs: [value] + operands.map { $0.isEmpty ? nil : $0 }, outputs: outputs))
+      value = outputs[0]
+    }
+    return try Graph(
+      inputs: [Graph.Input(name: "x", type: TensorType(.float32, shape))], nodes: nodes,
+      outputs: [Graph.Output(name: "y", value: value)], parameters: parameters.mapValues { Parameter($0) })
+  }
+
+  private func random(_ shape: [Int], seed: UInt64) throws -> Tensor {
+    var generator = SeededGenerator(seed: seed)
+    return try Tensor.random(shape, using: &generator)
+  }
+
+  private func linear(rank: Int) throws -> Graph {
+    try chain(
+      [(.linear(Op.Linear(activation: .relu)), ["w", "b"])],
+      [.symbolic("n")] + [Dimension](repeating: 3, count: rank - 2) + [40],
+      ["w": random([6, 40], seed: 1), "b": random([6], seed: 2)])
+  }
+
+  @Test(arguments: [2, 3]) func weightsOfFewBits(_ rank: Int) throws {
+    let float = try linear(rank: rank)
+    let x = try random([2] + [Int](repeating: 3, count: rank - 2) + [40], seed: 3)
+    for quantization in [
+      WeightQuantization.int8, WeightQuantization(dtype: .int4, groupSize: 16),
+      WeightQuantization(dtype: .uint4, groupSize: 8, scheme: .affine), WeightQuantization(dtype: .int8, groupSize: 8),
+      WeightQuantization(dtype: .int4),
+    ] {
+      let graph = try float.quantizeWeights(quantization).graph
+      let read = try reread(graph)
+      try expectSame(read.replay([x]), graph.replay([x]))
+      // The weight is still of that type, and its layer reads it through one DequantizeLinear.
+      let types = read.parameters.values.map { $0.value.dtype }
+      #expect(types.filter { $0 == quantization.dtype }.count == 1)
+      #expect(read.nodes.map(\.op.kind).prefix(2) == [.dequantizeLinear, .linear])
+      try expectSame(Session(Plan(read.fused())).run([x]), Session(Plan(graph)).run([x]), relative: 1e-5)
+    }
+  }
+
+  @Test func operatorSetsAreTheOldestThatHaveEverything() throws {
+    func opset(_ graph: Graph) throws -> Int? { try ONNXModel(bytes: graph.onnxBytes()).metadata.opsets[""] }
+    let float = try linear(rank: 2)
+    #expect(try opset(float) == 17)
+    #expect(try opset(float.quantizeWeights(.int8).graph) == 17)
+    #expect(try opset(float.quantizeWeights(WeightQuantization(dtype: .int4)).graph) == 21)
+    #expect(try opset(float.quantizeWeights(WeightQuantization(dtype: .int8, groupSize: 8)).graph) == 21)
+    #expect(try opset(chain([(.unary(.gelu(.none)), [])], [2])) == 20)
+  }
+
+  @Test func metadataSaysWhatWasDone() throws {
+    let graph = try linear(rank: 2).quantizeWeights(WeightQuantization(dtype: .int4, groupSize: 8)).graph
+    let bytes = try graph.onnxBytes(name: "net", documentation: "text", properties: ["author": "me"])
+    let metadata = try ONNXModel(bytes: bytes).metadata
+    #expect(metadata.producer.wholeMatch(of: #/octet \d+\.\d+\.\d+/#) != nil)
+    #expect(metadata.name == "net" && metadata.documentation == "text")
+    #expect(metadata.properties == ["author": "me", "octet.weights": "1 int4 in blocks of 8"])
+    let integer = try ONNXModel(bytes: Network.all[0].converted().graph.onnxBytes()).metadata.properties
+    #expect(integer["octet.activations"]?.hasSuffix("uint8 per tensor") == true)
+    #expect(integer["octet.weights"]?.hasSuffix("int8 per channel") == true)
+  }
+
+  /// Layers that quantize their operand while they run multiply integers.
+  @Test(arguments: [2, 3]) func dynamicLayersMultiplyIntegers(_ rank: Int) throws {
+    let graph = try linear(rank: rank).quantizeDynamic().graph
+    let bytes = try graph.onnxBytes()
+    let text = String(decoding: bytes, as: UTF8.self)
+    for word in ["DynamicQuantizeLinear", "MatMulInteger", "1 uint8 per tensor"] { #expect(text.contains(word)) }
+    // 240 weights of one byte each, nothing of four.
+    #expect(bytes.count < 1500 && !text.contains("\u{0C}DequantizeLinear"))
+  }
+
+  @Test(arguments: [Op.Recurrent.Kind.lstm, .gru], [false, true])
+  func recurrentLayers(_ kind: Op.Recurrent.Kind, isReversed: Bool) throws {
+    let gates = kind == .lstm ? 4 : 3
+    let names: [String] = ["wi", "ws", "bi", "bs"] + (kind == .lstm ? ["", "cell"] : ["state"])
+    var parameters = try [
+      "wi": random([gates * 5, 3], seed: 1), "ws": random([gates * 5, 5], seed: 2), "bi": random([gates * 5], seed: 3),
+      "bs": random([gates * 5], seed: 4),
+    ]
+    parameters[kind == .lstm ? "cell" : "state"] = try random([2, 5], seed: 5)
+    let graph = try chain(
+      [(.recurrent(Op.Recurrent(kind, isReversed: isReversed)), names)], [.symbolic("t"), 2, 3], parameters,
+      results: [kind == .lstm ? 3 : 2])
+    let x = try random([4, 2, 3], seed: 6)
+    let written = try reread(graph)
+    try expectSame(written.replay([x]), graph.replay([x]))
+    #expect(written.nodes.filter { $0.op.kind == (kind == .lstm ? .lstm : .gru) }.count == 1)
+    // Integer weights, and float arithmetic: ONNX has no other.
+    let dynamic = try graph.quantizeDynamic().graph
+    let float = try dynamic.rewriting { node in
+      guard case .recurrent(var op) = node.op else { return [node] }
+      var node = node
+      op.activations = nil
+      node.op = .recurrent(op)
+      return [node]
+    }
+    let read = try reread(dynamic)
+    try expectSame(read.replay([x]), float.replay([x]))
+    #expect(read.parameters.values.filter { $0.value.dtype == .int8 }.count == 2)
+  }
+
+  /// Bounds within the type's are kept by a clip.
+  @Test func boundsOfIntegersAreKept() throws {
+    let parameters = try QuantizationParameters(scale: 0.1, zeroPoint: 3, dtype: .int8, range: -5...20)
+    let graph = try chain(
+      [
+        (.quantizeLinear(Op.QuantizeLinear(parameters)), []), (.dequantizeLinear(Op.DequantizeLinear(parameters)), []),
+      ], [64])
+    let x = try Tensor((0..<64).map { (i: Int) -> Float in Float(i - 32) * 0.1 }, shape: [64])
+    try expectSame(reread(graph).replay([x]), graph.replay([x]))
+  }
+
+  @Test func namesThatCollide() throws {
+    // An output that is an input, one that is a parameter, two that are one value, one that has the name of another value.
+    let relu = Node(name: "n", op: .unary(.relu), inputs: ["x"], outputs: ["y"])
+    let neg = Node(name: "m", op: .unary(.neg), inputs: ["y"], outputs: ["z"])
+    let graph = try Graph(
+      inputs: [Graph.Input(name: "x", type: TensorType(.float32, [2]))], nodes: [relu, neg],
+      outputs: [
+        .init(name: "copy", value: "x"), .init(name: "c", value: "p"), .init(name: "y", value: "z"),
+        .init(name: "again", value: "z"), .init(name: "x", value: "x"),
+      ],
+      parameters: ["p": Parameter(Tensor([Float(7)], shape: [1]))])
+    let x = try Tensor([Float(-1), 2], shape: [2])
+    let read = try reread(graph)
+    #expect(read.outputs.map(\.name) == graph.outputs.map(\.name))
+    try expectSame(read.replay([x]), graph.replay([x]))
+    var impossible = graph
+    impossible.outputs = [.init(name: "x", value: "y")]
+    #expect(octetError { try impossible.onnxBytes() }?.subject == "output x")
+  }
+
+  // MARK: - What cannot be written
+
+  @Test func whatONNXLacksIsNamed() throws {
+    let lstm = try chain(
+      [(.recurrent(Op.Recurrent(.lstm)), ["wi", "ws", "", "", "", "", "p"])], [3, 1, 2],
+      ["wi": random([16, 2], seed: 1), "ws": random([16, 2], seed: 2), "p": random([2, 4], seed: 3)], results: [3])
+    let error = try #require(octetError { try lstm.onnxBytes() })
+    #expect(error.code == .unsupported && error.subject == "node n0 (lstm): projection")
+  }
+
+  @Test func filesAreWrittenWholeOrNotAtAll() throws {
+    let graph = try linear(rank: 2)
+    #expect(octetError { try graph.saveONNX(to: "/nowhere/at/all.onnx") }?.code == .fileAccess)
+    try inTemporaryFile { path in
+      try graph.saveONNX(to: path)
+      #expect(try ONNXModel(contentsOf: path).graph.outputs == reread(graph).outputs)
+      #expect(try fileSize(path) == graph.onnxBytes().count)
+    }
+  }
+}
