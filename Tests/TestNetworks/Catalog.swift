@@ -195,6 +195,7 @@ extension Network {
       QConfig(activation: MinMaxObserver(), weight: MinMaxObserver(dtype: .int8, scheme: .symmetric))),
     scheme("half of the range", .default(for: .fbgemm)),
     scheme("histogram", .default),
+    scheme("16-bit activations", QConfig(activation: MinMaxObserver(dtype: .int16), weight: QConfig.minMax.weight)),
     scheme(
       "affine weights", QConfig(activation: MinMaxObserver(), weight: PerChannelMinMaxObserver(axis: 0, dtype: .int8))),
   ]
