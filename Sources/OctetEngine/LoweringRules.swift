@@ -155,7 +155,7 @@ extension Lowering {
 
   mutating func lowerBinary(_ node: Node, _ kind: Op.Binary) throws {
     let value = node.outputs[0]
-    let (a, b) = (node.inputs[0]!, node.inputs[1]!)
+    var (a, b) = (node.inputs[0]!, node.inputs[1]!)
     for (constant, other, isFirst) in [(a, b, true), (b, a, false)] {
       if let scalar = try self.constant(constant), scalar.shape.allSatisfy({ $0 == 1 }),
         graph.types[other] == graph.types[value]
@@ -163,10 +163,15 @@ extension Lowering {
         return try lowerFunction(node, of: other, .binary(kind, scalar.item(as: Float.self), isFirst: isFirst))
       }
     }
-    guard kind == .add || kind == .mul, graph.types[a] == graph.types[b], try constant(a) == nil, try constant(b) == nil
+    let (firstType, secondType) = (graph.types[a]!, graph.types[b]!)
+    let isEven = firstType == secondType
+    guard kind == .add || kind == .mul, try constant(a) == nil, try constant(b) == nil,
+      isEven || secondType.isChannels(of: firstType) || firstType.isChannels(of: secondType)
     else {
       return try lowerReference(node)
     }
+    // Channels come second.
+    if !isEven && firstType.isChannels(of: secondType) { swap(&a, &b) }
     let layout = rank(value) == 3 ? self.layout(of: a) ?? .rowMajor : preferredLayout(value)
     if let first = integerSlot(a), let second = integerSlot(b), let result = quantizedResult(of: node) {
       let operands = [inLayout(first, layout, node.name), inLayout(second, layout, node.name)]
