@@ -25,6 +25,19 @@ import Testing
     }
   }
 
+  /// A network that is given its integers runs like one that makes them.
+  @Test func integersAsInput() throws {
+    let (graph, x, _) = try load("qdq_channels")
+    let first = try #require(graph.nodes.first { $0.op.kind == .quantizeLinear && $0.inputs == ["x"] })
+    let cut = try Graph(
+      inputs: [Graph.Input(name: first.outputs[0], type: TensorType(.uint8, graph.inputs[0].type.shape))],
+      nodes: graph.nodes.filter { $0.name != first.name }, outputs: graph.outputs, parameters: graph.parameters)
+    let (plan, whole) = (try Plan(cut), try Plan(graph))
+    #expect(plan.integerNodes == whole.integerNodes)
+    let result = try Session(plan)(apply(first.op, [x])[0])
+    #expect(try discrepancy(result, Session(whole)(x), absolute: 0, relative: 0) == nil)
+  }
+
   /// Every form is the one QDQ graph: products run in integers.
   @Test(arguments: names) func productsRunInIntegers(_ name: String) throws {
     let (graph, _, _) = try load(name)

@@ -100,7 +100,13 @@ extension ONNXNode {
         "shape", expected: "at most one size that is known only when the graph runs", found: "\(wanted) of \(x.type)")
     }
     if x.type.fixedShape == numbers { return x }
-    return try apply(.reshape(Op.Reshape(numbers)), x)
+    do {
+      return try apply(.reshape(Op.Reshape(numbers)), x)
+    } catch let error as OctetError where x.type.fixedShape == nil {
+      // Products of sizes that are not known (a batch joined with its heads) have no place in a shape.
+      throw unsupported(
+        "shape", expected: "\(error.expected), or sizes for symbolic dimensions", found: "\(wanted) of \(x.type)")
+    }
   }
 }
 
