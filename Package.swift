@@ -7,6 +7,7 @@ let package = Package(
   platforms: [.macOS(.v15)],
   products: [
     .library(name: "Octet", targets: ["Octet"]),
+    .library(name: "OctetONNX", targets: ["OctetONNX"]),
     .executable(name: "octet", targets: ["OctetCLI"]),
   ],
   traits: [
@@ -16,6 +17,7 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
   ],
   targets: [
     .target(name: "CKernels", path: "CKernels", publicHeadersPath: "include"),
@@ -44,11 +46,18 @@ let package = Package(
     .target(name: "OctetEngine", dependencies: ["OctetCore", "OctetGraph", "CKernels", "CThreadPool"]),
     .target(name: "OctetFormats", dependencies: ["OctetCore", "OctetGraph", "CZlib"]),
     .target(
+      name: "OctetONNX",
+      dependencies: [
+        "OctetCore", "OctetGraph", "OctetFormats", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+      ]),
+    .target(
       name: "Octet",
       dependencies: ["OctetCore", "OctetGraph", "OctetNN", "OctetQuantization", "OctetEngine", "OctetFormats"]),
     .executableTarget(
       name: "OctetCLI",
-      dependencies: ["Octet", "CKernelProblems", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: [
+        "Octet", "OctetONNX", "CKernelProblems", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
       resources: [.copy("Resources")]),
 
     .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "CKernelProblems", "CThreadPool"]),
@@ -79,6 +88,9 @@ let package = Package(
         "OctetEngine",
         "OctetFormats",
       ]),
+    .testTarget(
+      name: "OctetONNXTests",
+      dependencies: ["TestSupport", "OctetCore", "OctetGraph", "OctetEngine", "OctetFormats", "OctetONNX"]),
     .target(name: "Networks", dependencies: ["Octet"], path: "Examples/Networks"),
     .testTarget(name: "NetworksTests", dependencies: ["Networks", "Octet", "TestSupport"]),
     .testTarget(

@@ -12,7 +12,7 @@ struct OctetCommand: ParsableCommand {
       The environment variable OCTET_ISA forces an instruction set; 'octet cpu' lists them.
       """,
     version: "octet 0.1.0",
-    subcommands: [DemoCommand.self, CPUCommand.self, BenchCommand.self])
+    subcommands: [DemoCommand.self, CPUCommand.self, BenchCommand.self, ConformanceCommand.self])
 
   static func main() {
     do {

@@ -1,0 +1,75 @@
+public import OctetCore
+public import OctetGraph
+
+/// A network from an `.onnx` file: its graph in Octet's operations, and what the file says of itself.
+///
+///     let model = try ONNXModel(contentsOf: "detector.onnx", dimensions: ["height": 480, "width": 640])
+///     let outputs = try Session(Plan(model.graph.fused())).run(["image": image])
+///
+/// Operator sets 7 to 24 are read, each operator as its version defines it. Names of inputs, outputs and nodes are kept. What
+/// only depends on constants and shapes (arithmetic with sizes, a chosen branch of an `If`) is computed while reading.
+///
+/// Element types that Octet lacks become the nearest ones it has: float16, bfloat16 and double float32, uint32 and uint64
+/// int64; the graph computes in float32, and has inputs and outputs of these types.
+public struct ONNXModel: Sendable {
+  public let graph: Graph
+  public let metadata: ONNXMetadata
+
+  /// Reads the file at `path`. Weights in files beside it are found if they lie below its folder.
+  ///
+  /// - Parameters:
+  ///   - dimensions: sizes for symbolic dimensions, by name. A dimension without a name is called after its input and
+  ///     axis: `x.2`.
+  ///   - constants: values for inputs, which the graph then does not have; what depends on them alone is computed while
+  ///     reading.
+  /// - Throws: `OctetError`: `fileAccess` if a file cannot be read; `invalidFile` if the file is damaged or breaks ONNX's
+  ///   rules; `unsupported` if Octet lacks something that the outputs need: the error names the first such node and lists
+  ///   everything that is lacking; `unknownName` if there is no such dimension or input. The subject names file and node.
+  public init(contentsOf path: String, dimensions: [String: Int] = [:], constants: [String: Tensor] = [:]) throws {
+    self = try naming(path) {
+      try ONNXModel(ModelFile(path), dimensions: dimensions, constants: constants)
+    }
+  }
+
+  /// Reads a model from memory, which has no folder for weights in other files. Otherwise as
+  /// ``init(contentsOf:dimensions:constants:)``.
+  public init(bytes: [UInt8], dimensions: [String: Int] = [:], constants: [String: Tensor] = [:]) throws {
+    try self.init(ModelFile(bytes: bytes), dimensions: dimensions, constants: constants)
+  }
+
+  /// The names of the inputs that have no default.
+  package static func inputNames(of bytes: [UInt8]) throws -> [String] {
+    let graph = try ModelFile(bytes: bytes).model.graph
+    let defaults = Set(graph.initializer.map(\.name))
+    return graph.input.map(\.name).filter { !defaults.contains($0) }
+  }
+
+  /// Why inputs or outputs of a model cannot be had: of a type that Octet lacks.
+  package static func unreadableType(in bytes: [UInt8]) throws -> OctetError? {
+    let graph = try ModelFile(bytes: bytes).model.graph
+    for value in graph.input + graph.output {
+      guard case .tensorType(let tensor) = value.type.value else {
+        return OctetError(.unsupported, value.name, expected: "a tensor", found: "another type")
+      }
+      do {
+        _ = try ElementType(number: Int(tensor.elemType), value.name).requireDType(value.name)
+      } catch let error as OctetError where error.code == .unsupported {
+        return error
+      }
+    }
+    return nil
+  }
+
+  private init(_ file: ModelFile, dimensions: [String: Int], constants: [String: Tensor]) throws {
+    metadata = try ONNXMetadata(file.model)
+    let reader = GraphReader(file, dimensions: dimensions, constants: constants)
+    graph = try reader.graph(opsets: metadata.opsets)
+  }
+}
+
+extension Graph {
+  /// The graph of an `.onnx` file: see ``ONNXModel/init(contentsOf:dimensions:constants:)``.
+  public init(onnx path: String, dimensions: [String: Int] = [:]) throws {
+    self = try ONNXModel(contentsOf: path, dimensions: dimensions).graph
+  }
+}

@@ -1,0 +1,170 @@
+import OctetCore
+
+// Arithmetic with whole numbers that are known while reading: what shapes are made of. Sizes that are known only when the
+// graph runs take part: their sums and products are such sizes too, under names that say how they come about.
+
+private struct WholeNumbers {
+  let numbers: [Int64]
+  let offsets: BroadcastOffsets
+
+  init(_ value: Value, _ shape: [Int]) throws {
+    guard let tensor = value.constant else { preconditionFailure("a value that is known") }
+    numbers = try tensor.integers("operand").map { Int64($0) }
+    offsets = BroadcastOffsets(of: tensor.shape, to: shape)
+  }
+
+  subscript(index: Int) -> Int64 { numbers[offsets[index]] }
+}
+
+private func broadcastShape(_ a: Value, _ b: Value) throws -> [Int] {
+  // The shape rule of an operation that takes any type.
+  let condition = TensorType(.bool, [])
+  let types = try Op.where(Op.Where()).outputTypes([
+    condition, TensorType(.float32, a.shape), TensorType(.float32, b.shape),
+  ])
+  return types[0].fixedShape!
+}
+
+private func combined(
+  _ node: ONNXNode, _ a: Value, _ b: Value, _ symbol: String, _ function: (Int64, Int64) throws -> Int64
+) throws -> Value {
+  guard a.dtype == b.dtype, a.dtype != .float32 else {
+    throw node.invalid("operands", expected: "two of one type", found: "\(a.type) and \(b.type)")
+  }
+  let sizes = node.builder.sizes
+  let shape = try broadcastShape(a, b)
+  let count = elementCount(of: shape)
+  guard count <= 1 << 24 else {
+    throw node.unsupported("operands", expected: "at most 2²⁴ whole numbers", found: count)
+  }
+  let (x, y) = (try WholeNumbers(a, shape), try WholeNumbers(b, shape))
+  let results = try (0..<count).map { index -> Int64 in
+    let (left, right) = (x[index], y[index])
+    guard a.holdsSizes && sizes.isSymbolic(left) || b.holdsSizes && sizes.isSymbolic(right) else {
+      return try function(left, right)
+    }
+    // What changes nothing needs no name.
+    switch symbol {
+    case "+" where left == 0, "*" where left == 1: return right
+    case "+" where right == 0, "-" where right == 0, "*" where right == 1, "/" where right == 1: return left
+    case "-" where left == right: return 0
+    case "/" where left == right: return 1
+    default: return sizes.code(.symbolic("(\(sizes.dimension(left)) \(symbol) \(sizes.dimension(right)))"))
+    }
+  }
+  return try wholeNumbers(node, results, shape: shape, dtype: a.dtype)
+}
+
+/// Whole numbers as a value of a type, which wrap around where they do not fit.
+private func wholeNumbers(_ node: ONNXNode, _ numbers: [Int64], shape: [Int], dtype: DType) throws -> Value {
+  let tensor: Tensor
+  switch dtype {
+  case .int64: tensor = try Tensor(numbers, shape: shape)
+  case .int32: tensor = try Tensor(numbers.map { Int32(truncatingIfNeeded: $0) }, shape: shape)
+  case .bool: tensor = try Tensor(numbers.map { $0 != 0 }, shape: shape)
+  case .int16: tensor = try Tensor(numbers.map { Int16(truncatingIfNeeded: $0) }, shape: shape)
+  case .int8: tensor = try Tensor(numbers.map { Int8(truncatingIfNeeded: $0) }, shape: shape)
+  case .uint16: tensor = try Tensor(numbers.map { UInt16(truncatingIfNeeded: $0) }, shape: shape)
+  case .uint8: tensor = try Tensor(numbers.map { UInt8(truncatingIfNeeded: $0) }, shape: shape)
+  case .float32, .float16, .uint4, .int4:
+    throw node.unsupported("result", expected: "whole numbers of 8 to 64 bits", found: dtype.rawValue)
+  }
+  let holdsSizes = try dtype == .int64 && node.builder.sizes.isIn(tensor)
+  return node.builder.constant(tensor, named: "\(node.name)/constant", holdsSizes: holdsSizes)
+}
+
+/// A function of two operands of whole numbers, both known.
+func foldedBinary(_ node: ONNXNode, _ function: Op.Binary, _ a: Value, _ b: Value) throws -> Value {
+  switch function {
+  case .add: return try combined(node, a, b, "+") { $0 &+ $1 }
+  case .sub: return try combined(node, a, b, "-") { $0 &- $1 }
+  case .mul: return try combined(node, a, b, "*") { $0 &* $1 }
+  case .div: return try combined(node, a, b, "/") { try divided(node, $0, $1).quotient }
+  case .minimum: return try combined(node, a, b, "min") { min($0, $1) }
+  case .maximum: return try combined(node, a, b, "max") { max($0, $1) }
+  case .pow:
+    let exponent = b.dtype == a.dtype ? b : try cast(node, b, to: a.dtype)
+    return try combined(node, a, exponent, "^") { base, exponent in
+      guard exponent >= 0 else { return 0 }
+      return (0..<min(exponent, 64)).reduce(Int64(1)) { power, _ in power &* base }
+    }
+  }
+}
+
+private func divided(_ node: ONNXNode, _ a: Int64, _ b: Int64) throws -> (quotient: Int64, remainder: Int64) {
+  guard b != 0 else { throw node.invalid("divisor", expected: "other numbers than 0", found: 0) }
+  return b == -1 ? (0 &- a, 0) : a.quotientAndRemainder(dividingBy: b)
+}
+
+/// What division leaves, with the sign of the divisor or of the dividend.
+func foldedModulo(_ node: ONNXNode, _ a: Value, _ b: Value, signOfDividend: Bool) throws -> Value {
+  _ = try (node.constant(a, "operand"), node.constant(b, "operand"))
+  return try combined(node, a, b, "mod") { x, y in
+    let remainder = try divided(node, x, y).remainder
+    return signOfDividend || remainder == 0 || (remainder < 0) == (y < 0) ? remainder : remainder + y
+  }
+}
+
+func foldedUnary(_ node: ONNXNode, _ function: Op.Unary, _ x: Tensor) throws -> Value {
+  let numbers = try x.integers("operand").map { Int64($0) }
+  let results: [Int64]
+  switch function {
+  case .neg: results = numbers.map { 0 &- $0 }
+  case .abs: results = numbers.map { $0 < 0 ? 0 &- $0 : $0 }
+  case .relu: results = numbers.map { max($0, 0) }
+  default: throw OctetError(.unsupported, "operand", expected: "float32", found: "\(x.type)")
+  }
+  return try wholeNumbers(node, results, shape: x.shape, dtype: x.dtype)
+}
+
+/// A comparison of whole numbers, both known. A size that is known only when the graph runs is not negative, and equal to
+/// itself; nothing else is known of it.
+func foldedComparison(_ node: ONNXNode, _ comparison: Op.Compare, _ a: Value, _ b: Value) throws -> Value {
+  let sizes = node.builder.sizes
+  let shape = try broadcastShape(a, b)
+  let (x, y) = (try WholeNumbers(a, shape), try WholeNumbers(b, shape))
+  let results = try (0..<elementCount(of: shape)).map { index -> Bool in
+    var (left, right) = (x[index], y[index])
+    let isSize = (a.holdsSizes && sizes.isSymbolic(left), b.holdsSizes && sizes.isSymbolic(right))
+    switch isSize {
+    case (false, false): break
+    case (true, true) where left == right: (left, right) = (0, 0)
+    case (true, false) where right < 0: left = 0
+    case (false, true) where left < 0: right = 0
+    default:
+      throw node.unsupported(
+        "operand", expected: "sizes that are known (give sizes for symbolic dimensions)",
+        found: "\(sizes.dimension(left)) and \(sizes.dimension(right))")
+    }
+    return switch comparison {
+    case .equal: left == right
+    case .less: left < right
+    case .lessOrEqual: left <= right
+    case .greater: left > right
+    case .greaterOrEqual: left >= right
+    }
+  }
+  return node.constant(try Tensor(results, shape: shape))
+}
+
+/// Known elements in another type.
+func foldedCast(_ node: ONNXNode, _ x: Value, to dtype: DType) throws -> Value? {
+  guard let tensor = x.constant else { return nil }
+  if x.holdsSizes {
+    // A size stays one in any type of whole numbers.
+    return dtype == .int32 || dtype == .int64 ? x : nil
+  }
+  if tensor.dtype == .float32 {
+    guard dtype != .float32 else { return x }
+    let whole = try tensor.scalars(as: Float.self).map { number -> Int64 in
+      if dtype == .bool { return number == 0 ? 0 : 1 }
+      if number.isNaN { return 0 }
+      return number >= 0x1p63 ? .max : (number <= -0x1p63 ? .min : Int64(number))
+    }
+    return try wholeNumbers(node, whole, shape: tensor.shape, dtype: dtype)
+  }
+  if dtype == .float32 { return node.constant(try Tensor(tensor.numbers("operand"), shape: tensor.shape)) }
+  return try wholeNumbers(
+    node, tensor.integers("operand").map { dtype == .bool ? ($0 == 0 ? 0 : 1) : Int64($0) }, shape: tensor.shape,
+    dtype: dtype)
+}

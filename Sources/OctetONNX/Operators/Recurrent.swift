@@ -1,0 +1,102 @@
+import OctetCore
+
+let recurrentOperators = [
+  Operator("LSTM", since: 7) { node in try mapRecurrent(node, .lstm) },
+  Operator("GRU", since: 7) { node in
+    guard try node.int("linear_before_reset", default: 0) != 0 else {
+      throw node.unsupported("linear_before_reset", expected: "1", found: 0)
+    }
+    return try mapRecurrent(node, .gru)
+  },
+]
+
+/// A layer in one or both directions. ONNX's gates stand in the order i, o, f, g (GRU: z, r, n), ours i, f, g, o (r, z, n).
+///
+/// x [steps, batch, features], or with batch and steps exchanged if `layout` is 1; weights by direction.
+private func mapRecurrent(_ node: ONNXNode, _ kind: Op.Recurrent.Kind) throws -> [Value] {
+  var x = try node.input(0)
+  let hidden = try node.int("hidden_size", default: 0)
+  let isBatchFirst = try node.int("layout", default: 0) != 0
+  let directions = try reversals(node)
+  guard x.rank == 3, hidden > 0, hidden < 1 << 31 else {
+    throw node.invalid("hidden_size", expected: "a number above 0, and x of rank 3", found: "\(hidden), \(x.type)")
+  }
+  try requireUsualForm(node, kind, directions: directions.count)
+  if isBatchFirst { x = try node.apply(.transpose(Op.Transpose([1, 0, 2])), x) }
+  if let lengths = node.optionalInput(4) { try requireWholeSequences(node, lengths, x) }
+
+  let gates = kind == .lstm ? [0, 2, 3, 1] : [1, 0, 2]
+  let order = gates.flatMap { gate in gate * hidden..<(gate + 1) * hidden }
+  let rows = try node.integers(order)
+  /// The part of an operand that belongs to a direction.
+  func part(_ operand: Value?, _ direction: Int, axis: Int = 0) throws -> Value? {
+    guard let operand else { return nil }
+    let slice = Op.Slice(starts: [direction], ends: [direction + 1], axes: [axis])
+    let one = directions.count == 1 ? operand : try node.apply(.slice(slice), operand)
+    return try node.apply(.squeeze(Op.Squeeze([axis])), one)
+  }
+  func weight(_ index: Int, _ direction: Int) throws -> Value {
+    try node.apply(.gather(Op.Gather()), part(node.input(index), direction)!, rows)
+  }
+  func bias(_ direction: Int, isOfState: Bool) throws -> Value? {
+    guard let both = try part(node.optionalInput(3), direction) else { return nil }
+    let start = isOfState ? order.count : 0
+    let half = Op.Slice(starts: [start], ends: [start + order.count], axes: [0])
+    return try node.apply(.gather(Op.Gather()), node.apply(.slice(half), both), rows)
+  }
+
+  let stateAxis = isBatchFirst ? 1 : 0
+  var results: [[Value]] = []
+  for (direction, isReversed) in directions.enumerated() {
+    var operands: [Value?] = [
+      x, try weight(1, direction), try weight(2, direction), try bias(direction, isOfState: false),
+      try bias(direction, isOfState: true), try part(node.optionalInput(5), direction, axis: stateAxis),
+    ]
+    if kind == .lstm { operands.append(try part(node.optionalInput(6), direction, axis: stateAxis)) }
+    results.append(try node.results(.recurrent(Op.Recurrent(kind, isReversed: isReversed)), operands))
+  }
+  /// One result of all directions, side by side along a new axis.
+  func joined(_ index: Int, axis: Int) throws -> Value {
+    let parts = try results.map { try node.apply(.unsqueeze(Op.Unsqueeze([axis])), $0[index]) }
+    return parts.count == 1 ? parts[0] : try node.results(.concat(Op.Concat(axis: axis)), parts)[0]
+  }
+  var all = try joined(0, axis: 1)
+  if isBatchFirst { all = try node.apply(.transpose(Op.Transpose([2, 0, 1, 3])), all) }
+  let last = try (1..<(kind == .lstm ? 3 : 2)).map { try joined($0, axis: stateAxis) }
+  return [all] + last
+}
+
+/// Whether each direction goes backwards.
+private func reversals(_ node: ONNXNode) throws -> [Bool] {
+  let direction = try node.string("direction", default: "forward")
+  switch direction {
+  case "forward": return [false]
+  case "reverse": return [true]
+  case "bidirectional": return [false, true]
+  default: throw node.invalid("direction", expected: "forward, reverse or bidirectional", found: direction)
+  }
+}
+
+/// The activations of the paper, no clipping, no peepholes.
+private func requireUsualForm(_ node: ONNXNode, _ kind: Op.Recurrent.Kind, directions: Int) throws {
+  let usual = kind == .lstm ? ["Sigmoid", "Tanh", "Tanh"] : ["Sigmoid", "Tanh"]
+  let stated = try node.strings("activations") ?? []
+  guard stated.isEmpty || stated == Array((0..<directions).map { _ in usual }.joined()) else {
+    throw node.unsupported("activations", expected: "\(usual)", found: stated)
+  }
+  guard !node.has("clip") else { throw node.unsupported("clip", expected: "none", found: "one") }
+  guard try node.int("input_forget", default: 0) == 0 else {
+    throw node.unsupported("input_forget", expected: "0", found: 1)
+  }
+  guard kind == .lstm, let peepholes = node.optionalInput(7) else { return }
+  guard try node.constant(peepholes, "P").scalars(as: Float.self).allSatisfy({ $0 == 0 }) else {
+    throw node.unsupported("P", expected: "no peepholes", found: "some")
+  }
+}
+
+private func requireWholeSequences(_ node: ONNXNode, _ lengths: Value, _ x: Value) throws {
+  let numbers = try node.integers(lengths, "sequence_lens")
+  guard let steps = x.shape[0].size, numbers.allSatisfy({ $0 == steps }) else {
+    throw node.unsupported("sequence_lens", expected: "the length of x (\(x.shape[0]))", found: numbers)
+  }
+}
