@@ -174,17 +174,20 @@ struct Lowering {
       }
     case .pool(let pool) where pool.clipsWindowsToPadding: try lowerReference(node)
     case .pool(let pool):
-      try lowerSelection(node, layout: rank(node.inputs[0]!) == 3 ? .nhwc : nil) {
+      let layout: Layout? = rank(node.inputs[0]!) == 3 ? .nhwc : nil
+      try lowerSelection(node, layout: layout, rescales: pool.kind == .average) {
         PoolStep(name: node.name, inputs: $0, output: $1, window: .pool(pool), isInteger: $2)
       }
     case .adaptiveAveragePool(let pool):
       guard pool.hasEqualWindows(over: graph.types[node.inputs[0]!]!) else { return try lowerReference(node) }
-      try lowerSelection(node) {
+      try lowerSelection(node, rescales: true) {
         PoolStep(name: node.name, inputs: $0, output: $1, window: .adaptive(pool.size), isInteger: $2)
       }
     case .reduce(let reduce):
       guard reduce.isImageMean(of: graph.types[node.inputs[0]!]!) else { return try lowerReference(node) }
-      try lowerSelection(node) { PoolStep(name: node.name, inputs: $0, output: $1, window: .global, isInteger: $2) }
+      try lowerSelection(node, rescales: true) {
+        PoolStep(name: node.name, inputs: $0, output: $1, window: .global, isInteger: $2)
+      }
     case .concat(let concat):
       let axis = concat.axis < 0 ? concat.axis + rank(node.outputs[0]) : concat.axis
       try lowerSelection(node) { ConcatStep(name: node.name, inputs: $0, output: $1, axis: axis, isInteger: $2) }

@@ -102,9 +102,12 @@ extension Lowering {
 
   /// Operations that move or select values: results in integers keep the operands' scale.
   ///
-  /// - Parameter layout: the layout that the step works on; `nil`: NHWC for images, any for others.
+  /// - Parameters:
+  ///   - layout: the layout that the step works on; `nil`: NHWC for images, any for others.
+  ///   - rescales: whether the step takes operands of another scale than the result's. Averages do, and must: what a mean is
+  ///     quantized to may be too narrow for the values that it is of.
   mutating func lowerSelection(
-    _ node: Node, layout fixedLayout: Layout? = nil, _ step: ([Int], Int, Bool) -> any Step
+    _ node: Node, layout fixedLayout: Layout? = nil, rescales: Bool = false, _ step: ([Int], Int, Bool) -> any Step
   ) throws {
     let value = node.outputs[0]
     let operands = (node.op.kind == .concat ? node.inputs : Array(node.inputs.prefix(1))).compactMap { $0 }
@@ -124,7 +127,7 @@ extension Lowering {
     if integers.count == operands.count, let result = quantizedResult(of: node) {
       let aligned = integers.map { slot -> Int in
         let inPlace = layout.map { inLayout(slot, $0, node.name) } ?? slot
-        return slots[inPlace].quantization == result.quantization
+        return rescales || slots[inPlace].quantization == result.quantization
           ? inPlace : requantized(inPlace, result.quantization, node.name)
       }
       let to = newSlot(value, .uint8, resultLayout(aligned[0]), result.quantization)
@@ -155,7 +158,7 @@ extension Lowering {
 
   mutating func lowerBinary(_ node: Node, _ kind: Op.Binary) throws {
     let value = node.outputs[0]
-    let (a, b) = (node.inputs[0]!, node.inputs[1]!)
+    var (a, b) = (node.inputs[0]!, node.inputs[1]!)
     for (constant, other, isFirst) in [(a, b, true), (b, a, false)] {
       if let scalar = try self.constant(constant), scalar.shape.allSatisfy({ $0 == 1 }),
         graph.types[other] == graph.types[value]
@@ -163,10 +166,15 @@ extension Lowering {
         return try lowerFunction(node, of: other, .binary(kind, scalar.item(as: Float.self), isFirst: isFirst))
       }
     }
-    guard kind == .add || kind == .mul, graph.types[a] == graph.types[b], try constant(a) == nil, try constant(b) == nil
+    let (firstType, secondType) = (graph.types[a]!, graph.types[b]!)
+    let isEven = firstType == secondType
+    guard kind == .add || kind == .mul, try constant(a) == nil, try constant(b) == nil,
+      isEven || secondType.isChannels(of: firstType) || firstType.isChannels(of: secondType)
     else {
       return try lowerReference(node)
     }
+    // Channels come second.
+    if !isEven && firstType.isChannels(of: secondType) { swap(&a, &b) }
     let layout = rank(value) == 3 ? self.layout(of: a) ?? .rowMajor : preferredLayout(value)
     if let first = integerSlot(a), let second = integerSlot(b), let result = quantizedResult(of: node) {
       let operands = [inLayout(first, layout, node.name), inLayout(second, layout, node.name)]
@@ -240,6 +248,11 @@ extension Lowering {
       throw OctetError(
         .unsupported, from, expected: "the parameters it was quantized with (\(slots[slot].quantization!))",
         found: "\(parameters)")
+    case .float(let slot) where slots[slot].dtype == .uint8:
+      guard let quantization = ActivationQuantization(parameters) else { return try lowerReference(node) }
+      // Integers that the graph is given: the same bytes, now that their scale is known.
+      let bytes = newSlot(from, .uint8, slots[slot].layout, quantization, sharing: slots[slot].root)
+      views[value] = .dequantized(bytes)
     case .float, .dequantized, .dequantizedConstant, .dynamic:
       try lowerReference(node)
     }

@@ -4,10 +4,12 @@ public import OctetGraph
 extension PreparedGraph {
   /// The graph in QDQ form: every value with a site goes through QuantizeLinear and DequantizeLinear, weights are
   /// stored as integers behind a DequantizeLinear. Nothing here is changed; an engine turns the pairs into integer
-  /// operations.
+  /// operations. Activations of 16 bits (`int16`, `uint16`) are rounded to their steps and computed with in float: the
+  /// report says so.
   ///
   /// - Returns: the graph, and a report that accounts for every node.
-  /// - Throws: `OctetError`: `notObserved`, naming the site, if one has seen nothing.
+  /// - Throws: `OctetError`: `notObserved`, naming the site, if one has seen nothing; `unsupported` if one found scales
+  ///   by channel, or integers of 4 bits.
   public func convert() throws -> (graph: Graph, report: ConversionReport) {
     var parameters: [QuantizationParameters] = []
     for site in sites {
@@ -20,9 +22,9 @@ extension PreparedGraph {
         throw OctetError(
           .unsupported, "site \(site.name)", expected: "an activation observer with one scale", found: "\(calculated)")
       }
-      guard calculated.dtype == .uint8 || calculated.dtype == .int8 else {
+      guard [.uint8, .int8, .uint16, .int16].contains(calculated.dtype) else {
         throw OctetError(
-          .unsupported, "site \(site.name)", expected: "an activation observer for uint8 or int8",
+          .unsupported, "site \(site.name)", expected: "an activation observer for 8 or 16 bits",
           found: "\(calculated)")
       }
       parameters.append(try site.observer.saturatingAtItsType(calculated))
@@ -123,13 +125,17 @@ private struct Converter {
     node.inputs[place.operand] = try weights.dequantized(name, quantization, modules: node.modules, in: &nodes)
   }
 
+  /// Why a node computes in float, if it does.
+  private func reason(_ node: Node) -> String? {
+    if case .float(let reason) = source.assignments[node.name]! { return reason }
+    let sites = (node.inputs.compactMap { $0 } + node.outputs).compactMap { source.sites.index(ofValue: $0) }
+    let wide = sites.first { siteParameters[$0].dtype == .int16 || siteParameters[$0].dtype == .uint16 }
+    return wide.map { "its activations are \(siteParameters[$0].dtype.rawValue), and kernels take bytes" }
+  }
+
   private func report() -> ConversionReport {
     let entries = graph.nodes.map { node in
-      switch source.assignments[node.name]! {
-      case .integer: ConversionReport.Entry(node: node.name, kind: node.op.kind, modules: node.modules, reason: nil)
-      case .float(let reason):
-        ConversionReport.Entry(node: node.name, kind: node.op.kind, modules: node.modules, reason: reason)
-      }
+      ConversionReport.Entry(node: node.name, kind: node.op.kind, modules: node.modules, reason: reason(node))
     }
     return ConversionReport(entries: entries, boundaries: boundaries(entries))
   }
@@ -142,7 +148,7 @@ private struct Converter {
     return (graph.inputs.map(\.name) + graph.nodes.flatMap(\.outputs)).compactMap { value in
       guard source.sites.index(ofValue: value) != nil else { return nil }
       let from = producers[value].map { graph.nodes[$0].name } ?? "input \(value)"
-      let isFloat = isMadeInFloat(value)
+      let isFloat = producers[value].map { !entries[$0].isQuantized } ?? true
       var to = users(value, areInteger: isFloat)
       if !isFloat { to += graph.outputs.filter { $0.value == value }.map { "output \($0.name)" } }
       if to.isEmpty { return nil }

@@ -54,7 +54,8 @@ enum IntegerForm {
       guard isConstant(1) else { return .none("its weight is computed") }
       return isMissing(2) || isConstant(2) ? .computes() : .none("its bias is computed")
     case .binary(.add), .binary(.mul):
-      return types[0] == types[1] ? .computes() : .none("its operands broadcast")
+      let fits = types[0] == types[1] || types[0].isChannels(of: types[1]) || types[1].isChannels(of: types[0])
+      return fits ? .computes() : .none("its operands broadcast")
     case .matmul:
       let depth = types[0].shape.last?.size ?? 0
       guard types.allSatisfy({ $0.rank >= 2 }) else { return .none("its operands are vectors") }

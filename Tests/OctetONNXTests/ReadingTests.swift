@@ -67,6 +67,43 @@ import Testing
     #expect(graph.types["y"] == TensorType(.float32, [.symbolic("n"), 12]))
   }
 
+  /// A constant for every element of a batch whose size is not known: start states, class tokens.
+  @Test func constantsOfUnknownShape() throws {
+    let nodes = [
+      Proto.node("Shape", ["x"], ["n"], Proto.attribute("end", 1)),
+      Proto.node("Concat", ["n", "two"], ["shape"], Proto.attribute("axis", 0)),
+      Proto.node("ConstantOfShape", ["shape"], ["zeros"]), Proto.node("Add", ["zeros", "token"], ["y"]),
+    ]
+    let constants = [Proto.tensor("two", [1], [2] as [Int]), Proto.tensor("token", [2], [7, 8] as [Float])]
+    let graph = try graph(nodes, constants)
+    #expect(graph.types["y"] == TensorType(.float32, [.symbolic("n"), 2]))
+    let x = try Tensor([.nan, 0, .infinity, 1, 2, 3] as [Float], shape: [2, 3])
+    #expect(try graph.replay([x])[0].floats == [7, 8, 7, 8])
+  }
+
+  @Test func productsOfUnknownSizesAreRefused() throws {
+    let error = octetError {
+      try graph(
+        [Proto.node("Reshape", ["x", "shape"], ["y"])], inputs: [Proto.value("x", ["n", "m", 4])],
+        [Proto.tensor("shape", [2], [-1, 4] as [Int])])
+    }
+    #expect(error?.code == .unsupported && error?.found.contains("symbolic") == true)
+  }
+
+  @Test func sumsOfProductsByEquation() throws {
+    let inputs = [Proto.value("x", ["n", 2, 3]), Proto.value("w", ["n", 3, 2])]
+    func result(_ equation: String) throws -> Tensor {
+      let graph = try graph(
+        [Proto.node("Einsum", ["x", "w"], ["y"], Proto.attribute("equation", equation))], inputs: inputs)
+      return try graph.replay([.counting([1, 2, 3]), .counting([1, 3, 2], from: 1)])[0]
+    }
+    // [0 1 2; 3 4 5] · [1 2; 3 4; 5 6]
+    #expect(try result("bij,bjk->bik").floats == [13, 16, 40, 52])
+    #expect(try result("bij, bjk -> bki").floats == [13, 40, 16, 52])
+    #expect(try result("bij,bkl->b").floats == [15 * 21])
+    #expect(octetError { try result("bii,bjk->b") }?.code == .unsupported)
+  }
+
   @Test func sizesAreNotNumbersOfTheGraph() throws {
     let nodes = [
       Proto.node("Shape", ["x"], ["shape"]), Proto.node("Cast", ["shape"], ["real"], Proto.attribute("to", 1)),

@@ -187,8 +187,8 @@ import Testing
     }
     let channels = QConfig(activation: PerChannelMinMaxObserver(axis: 1), weight: QConfig.minMax.weight)
     #expect(octetError { try convert(channels, .named("grouped")) }?.code == .unsupported)
-    let wide = QConfig(activation: MinMaxObserver(dtype: .int16), weight: QConfig.minMax.weight)
-    #expect(octetError { try convert(wide) }?.code == .unsupported)
+    let narrow = QConfig(activation: MinMaxObserver(dtype: .int4), weight: QConfig.minMax.weight)
+    #expect(octetError { try convert(narrow) }?.code == .unsupported)
     for weight in [
       PerChannelMinMaxObserver(axis: 1, dtype: .int8, scheme: .symmetric),
       PerChannelMinMaxObserver(axis: 0, dtype: .int4, scheme: .symmetric),
@@ -198,6 +198,26 @@ import Testing
       #expect(report.quantized.allSatisfy { $0.kind != .conv && $0.kind != .linear })
       #expect(report.kept.contains { $0.reason?.contains("weight") == true })
     }
+  }
+
+  /// Rounded to finer steps than bytes, and computed in float: only the weights' steps remain.
+  @Test(arguments: [DType.int16, .uint16])
+  func activationsOf16Bits(_ dtype: DType) throws {
+    let network = Network.named("plain CNN")
+    let graph = try network.graph()
+    let x = try network.inputs(batch: 4, seed: 1)
+    func errors(_ activation: any Observer, _ weight: (any Observer)?) throws -> (largest: Float, ConversionReport) {
+      let prepared = try graph.prepare(QConfigMap(QConfig(activation: activation, weight: weight)))
+      try prepared.calibrate([x[0]])
+      let (converted, report) = try prepared.convert()
+      let (found, expected) = (try converted.replay(x)[0].floats, try graph.replay(x)[0].floats)
+      return (zip(found, expected).map { abs($0 - $1) }.max()!, report)
+    }
+    let (narrow, _) = try errors(MinMaxObserver(), QConfig.minMax.weight)
+    let (wide, report) = try errors(MinMaxObserver(dtype: dtype), QConfig.minMax.weight)
+    #expect(wide > 0 && wide < narrow)
+    #expect(report.quantized.isEmpty && report.boundaries.isEmpty)
+    #expect(report.kept.allSatisfy { $0.reason == "its activations are \(dtype), and kernels take bytes" })
   }
 
   @Test func sumsThatMightOverflowStayFloat() throws {

@@ -93,6 +93,19 @@ extension Network {
       layers, x in
       [try layers[1](layers[0](x[0]).mean([-1, 2], keepDimensions: true))]
     },
+    Network(
+      "squeeze and excitation", [[3, 6, 5]],
+      layers: { [Conv2d(3, 9, kernelSize: 3), Conv2d(9, 4, kernelSize: 1), Conv2d(4, 9, kernelSize: 1)] }
+    ) { layers, x in
+      let y = try layers[0](x[0])
+      let gates = try hardSigmoid(layers[2](relu(layers[1](y.mean([2, 3], keepDimensions: true)))))
+      return [try gates * y]
+    },
+    Network("sum by channels", [[3, 6, 5]], layers: { [Conv2d(3, 7, kernelSize: 3), Conv2d(7, 2, kernelSize: 1)] }) {
+      layers, x in
+      let y = try layers[0](x[0])
+      return [try layers[1](y + y.mean([2, 3], keepDimensions: true))]
+    },
     Network(chain: "clip", [3, 4, 4], isFused: false) {
       [Conv2d(3, 6, kernelSize: 3, padding: 1), Hardtanh(-0.3, 0.45), Conv2d(6, 2, kernelSize: 1), Hardtanh(0.1, 9)]
     },
@@ -195,6 +208,7 @@ extension Network {
       QConfig(activation: MinMaxObserver(), weight: MinMaxObserver(dtype: .int8, scheme: .symmetric))),
     scheme("half of the range", .default(for: .fbgemm)),
     scheme("histogram", .default),
+    scheme("16-bit activations", QConfig(activation: MinMaxObserver(dtype: .int16), weight: QConfig.minMax.weight)),
     scheme(
       "affine weights", QConfig(activation: MinMaxObserver(), weight: PerChannelMinMaxObserver(axis: 0, dtype: .int8))),
   ]

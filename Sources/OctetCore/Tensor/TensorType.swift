@@ -48,4 +48,11 @@ public struct TensorType: Hashable, Sendable, CustomStringConvertible {
     dtype == other.dtype && rank == other.rank
       && zip(shape, other.shape).allSatisfy { $0.size == nil || $1.size == nil || $0 == $1 }
   }
+
+  /// Whether this is one number, [n, c, 1, 1], for each channel of images [n, c, h, w]: what a gate (squeeze and
+  /// excitation) multiplies by.
+  package func isChannels(of images: TensorType) -> Bool {
+    dtype == images.dtype && rank == 4 && images.rank == 4 && shape[..<2] == images.shape[..<2]
+      && shape[2...].allSatisfy { $0 == 1 }
+  }
 }

@@ -77,7 +77,7 @@ struct ClipStep: SingleCallStep {
   }
 }
 
-/// Sum or product of two values of the same shape and layout.
+/// Sum or product of two values of the same layout and shape, or of images and one number for each of their channels.
 struct BinaryStep: SingleCallStep {
   let name: String
   let inputs: [Int]
@@ -88,36 +88,62 @@ struct BinaryStep: SingleCallStep {
 
   func call(_ memory: Memory) -> Call {
     let (a, b, to) = (inputs[0], inputs[1], output)
-    let kernels = memory.kernels
-    let count = memory.shapes.count(to)
-    let isSum = kind == .add
-    if !isInteger {
-      return memory.parts(count, cost: 12) { part in
-        let (x, y, out) = (
-          memory.floats(a) + part.lowerBound, memory.floats(b) + part.lowerBound, memory.floats(to) + part.lowerBound
-        )
-        if isSum {
-          kernels.add_f32(x, y, part.count, -.infinity, .infinity, out)
-        } else {
-          kernels.mul_f32(x, y, part.count, out)
-        }
+    let size = isInteger ? 1 : 4
+    let combine = isInteger ? integers(memory) : floats(memory)
+    func run(_ first: Int, _ second: Int, _ count: Int) {
+      combine(
+        memory.addresses[a] + first * size, memory.addresses[b] + second * size, count,
+        memory.addresses[to] + first * size)
+    }
+    let shape = memory.shapes.shape(to)
+    if memory.shapes.shape(b) == shape {
+      return memory.parts(memory.shapes.count(to), cost: 3 * size) { part in
+        run(part.lowerBound, part.lowerBound, part.count)
       }
     }
-    let (qa, qb, q) = (memory.quantization(a), memory.quantization(b), memory.quantization(to))
+    // Pixel by pixel: channels lie innermost.
+    let (channels, pixels) = (shape[1], shape[2] * shape[3])
+    return memory.parts(shape[0] * pixels, cost: 3 * size * channels + 16) { part in
+      for pixel in part { run(pixel * channels, pixel / pixels * channels, channels) }
+    }
+  }
+
+  /// (operand, operand, count, result)
+  private typealias Combination = (
+    UnsafeMutableRawPointer, UnsafeMutableRawPointer, Int, UnsafeMutableRawPointer
+  ) -> Void
+
+  private func floats(_ memory: Memory) -> Combination {
+    let kernels = memory.kernels
+    let isSum = kind == .add
+    return { a, b, count, to in
+      let (x, y) = (a.assumingMemoryBound(to: Float.self), b.assumingMemoryBound(to: Float.self))
+      let out = to.assumingMemoryBound(to: Float.self)
+      if isSum {
+        kernels.add_f32(x, y, count, -.infinity, .infinity, out)
+      } else {
+        kernels.mul_f32(x, y, count, out)
+      }
+    }
+  }
+
+  private func integers(_ memory: Memory) -> Combination {
+    let kernels = memory.kernels
+    let isSum = kind == .add
+    let (first, second) = (memory.quantization(inputs[0]), memory.quantization(inputs[1]))
+    let q = memory.quantization(output)
     let (lower, upper) = q.bounds()
-    return memory.parts(count, cost: 3) { part in
-      let (x, y, out) = (
-        memory.bytes(a) + part.lowerBound, memory.bytes(b) + part.lowerBound, memory.bytes(to) + part.lowerBound
-      )
+    return { a, b, count, to in
+      let (x, y) = (a.assumingMemoryBound(to: UInt8.self), b.assumingMemoryBound(to: UInt8.self))
+      let out = to.assumingMemoryBound(to: UInt8.self)
       if isSum {
         kernels.add_u8(
-          x, Int32(qa.zero), qa.scale / q.scale, y, Int32(qb.zero), qb.scale / q.scale, part.count, Int32(q.zero),
-          lower,
-          upper, out)
+          x, Int32(first.zero), first.scale / q.scale, y, Int32(second.zero), second.scale / q.scale, count,
+          Int32(q.zero), lower, upper, out)
       } else {
         kernels.mul_u8(
-          x, Int32(qa.zero), y, Int32(qb.zero), part.count, qa.scale * qb.scale / q.scale, Int32(q.zero), lower, upper,
-          out)
+          x, Int32(first.zero), y, Int32(second.zero), count, first.scale * second.scale / q.scale, Int32(q.zero),
+          lower, upper, out)
       }
     }
   }

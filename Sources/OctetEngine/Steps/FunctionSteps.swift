@@ -36,14 +36,12 @@ enum ElementFunction: Sendable {
   }
 
   func evaluate(_ x: UnsafePointer<Float>, count: Int, into out: UnsafeMutablePointer<Float>, _ kernels: octet_isa) {
-    @inline(__always)
-    func each(_ function: ElementFunction) { for i in 0..<count { out[i] = Float(function.value(at: Double(x[i]))) } }
     switch self {
     case .unary(let function): function.evaluate(x, count: count, into: out, kernels)
     // One operation in double precision, rounded once more, is the operation in float32.
-    case .binary(.mul, let constant, _): each(.binary(.mul, constant, isFirst: false))
-    case .binary(.add, let constant, _): each(.binary(.add, constant, isFirst: false))
-    case .binary: each(self)
+    case .binary(.mul, let constant, _): for i in 0..<count { out[i] = x[i] * constant }
+    case .binary(.add, let constant, _): for i in 0..<count { out[i] = x[i] + constant }
+    case .binary: for i in 0..<count { out[i] = Float(value(at: Double(x[i]))) }
     }
   }
 }

@@ -3,7 +3,10 @@ import OctetCore
 let arithmeticOperators = [
   Operator("Add") { node in [try binary(node, .add, node.input(0), node.input(1))] },
   Operator("Sub") { node in [try binary(node, .sub, node.input(0), node.input(1))] },
-  Operator("Mul") { node in [try binary(node, .mul, node.input(0), node.input(1))] },
+  Operator("Mul") { node in
+    let (a, b) = (try node.input(0), try node.input(1))
+    return [try dynamicProduct(node, a, b) ?? binary(node, .mul, a, b)]
+  },
   Operator("Div") { node in [try binary(node, .div, node.input(0), node.input(1))] },
   Operator("Pow", mapPow),
   Operator("Min") { node in [try chain(node, .minimum)] },

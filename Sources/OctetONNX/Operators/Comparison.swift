@@ -26,7 +26,14 @@ let comparisonOperators = [
     let type = try ElementType(number: number, "attribute to")
     return [try cast(node, node.input(0), toElement: type)]
   },
-  Operator("CastLike") { node in [try cast(node, node.input(0), to: node.input(1).dtype)] },
+  Operator("CastLike") { node in
+    let like = try node.input(1)
+    // An input knows more than the type that it has become.
+    if let type = try node.reader.elementType(ofInput: like.name) {
+      return [try cast(node, node.input(0), toElement: type)]
+    }
+    return [try cast(node, node.input(0), to: like.dtype)]
+  },
 ]
 
 private func truth(_ node: ONNXNode, _ value: Bool) throws -> Value { node.constant(try Tensor(value)) }
@@ -68,7 +75,14 @@ private func cast(_ node: ONNXNode, _ x: Value, toElement type: ElementType) thr
   }
 }
 
+/// A function of real numbers that only selects among elements, of integers too: they are exact in float32.
+func selection(_ node: ONNXNode, of x: Value, _ function: (Value) throws -> Value) throws -> Value {
+  guard isSmall(x.dtype) else { return try function(x) }
+  return try cast(node, function(cast(node, x, to: .float32)), to: x.dtype)
+}
+
 func cast(_ node: ONNXNode, _ x: Value, to dtype: DType) throws -> Value {
+  if let sums = dynamicCast(x, to: dtype) { return sums }
   if x.dtype == dtype { return x }
   if let known = try foldedCast(node, x, to: dtype) { return known }
   // Small integers are what dequantizing with scale 1 gives, and quantizing takes.

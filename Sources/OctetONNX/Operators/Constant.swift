@@ -55,10 +55,13 @@ let constantOperators = [
 }
 
 @Sendable private func mapConstantOfShape(_ node: ONNXNode) throws -> [Value] {
-  let shape = try node.integers(node.input(0), "shape")
   let value = try node.tensor("value") ?? Tensor([Float(0)], shape: [1])
   guard try value.count == 1 else { throw node.invalid("value", expected: "one element", found: value.type) }
-  return [try filled(node, node.constant(value, "value"), shape)]
+  let shape = try node.sizes(node.input(0), "shape")
+  if let known = TensorType(value.dtype, shape).fixedShape {
+    return [try filled(node, node.constant(value, "value"), known)]
+  }
+  return [try node.expand(node.apply(.reshape(Op.Reshape([])), node.constant(value, "value")), shape)]
 }
 
 /// A constant of one element repeated.

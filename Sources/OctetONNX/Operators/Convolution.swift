@@ -92,7 +92,10 @@ private func weightKernel(_ node: ONNXNode, _ x: Value, _ weight: Value) throws 
 }
 
 @Sendable private func mapConv(_ node: ONNXNode) throws -> [Value] {
-  let (x, weight) = (try node.input(0), try node.input(1))
+  [try conv(node, node.input(0), node.input(1), node.optionalInput(2))]
+}
+
+func conv(_ node: ONNXNode, _ x: Value, _ weight: Value, _ bias: Value?) throws -> Value {
   var window = try WindowAttributes(node, x: x, kernel: weightKernel(node, x, weight))
   try window.pad(node, x)
   let groups = try node.int("group", default: 1)
@@ -100,12 +103,12 @@ private func weightKernel(_ node: ONNXNode, _ x: Value, _ weight: Value) throws 
     // A signal of unknown length: every element by itself is a linear layer.
     let rows = try node.apply(.transpose(Op.Transpose([0, 2, 1])), x)
     let matrix = try node.apply(.squeeze(Op.Squeeze([2])), weight)
-    let product = try node.apply(.linear(Op.Linear()), rows, matrix, node.optionalInput(2))
-    return [try node.apply(.transpose(Op.Transpose([0, 2, 1])), product)]
+    let product = try node.apply(.linear(Op.Linear()), rows, matrix, bias)
+    return try node.apply(.transpose(Op.Transpose([0, 2, 1])), product)
   }
   let op = Op.Convolution(
     stride: window.stride2D, padding: window.padding2D, dilation: window.dilation2D, groups: groups)
-  return [try node.apply(.conv(op), x, weight, node.optionalInput(2))]
+  return try node.apply(.conv(op), x, weight, bias)
 }
 
 private func isPointwise(_ window: WindowAttributes, _ groups: Int) throws -> Bool {

@@ -281,7 +281,7 @@ private func pad(_ node: ONNXNode, _ pads: [Int], value: Float) throws -> [Value
   guard (before + after).contains(where: { $0 > 0 }) else { return [x] }
   let mode = try node.string("mode", default: "constant")
   if mode == "constant" {
-    return [try node.apply(.pad(Op.Pad(before: before, after: after, value: value)), x)]
+    return [try selection(node, of: x) { try node.apply(.pad(Op.Pad(before: before, after: after, value: value)), $0) }]
   }
   // What is put on either side are elements of x: every axis is a selection.
   for axis in 0..<x.rank where before[axis] > 0 || after[axis] > 0 {

@@ -2,6 +2,7 @@ import OctetCore
 
 let linearAlgebraOperators = [
   Operator("Gemm", mapGemm),
+  Operator("Einsum", since: 12, mapEinsum),
   Operator("MatMul") { node in [try product(node, node.input(0), node.input(1))] },
 ]
 

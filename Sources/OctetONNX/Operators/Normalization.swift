@@ -37,12 +37,15 @@ let normalizationOperators = [
   Operator("LpNormalization", mapLpNormalization),
   Operator("MeanVarianceNormalization", mapMeanVarianceNormalization),
   Operator("LRN", mapLRN),
-  // Until version 13, everything from the axis on counted as one.
-  Operator("Softmax") { node in [try flattenedSoftmax(node, isLogarithm: false)] },
+  Operator("Softmax") { node in
+    [try flattenedSoftmax(node, node.input(0), axis: node.int("axis", default: 1), isLogarithm: false)]
+  },
   Operator("Softmax", since: 13) { node in
     [try node.apply(.softmax(Op.Softmax(axis: node.int("axis", default: -1))), node.input(0))]
   },
-  Operator("LogSoftmax") { node in [try flattenedSoftmax(node, isLogarithm: true)] },
+  Operator("LogSoftmax") { node in
+    [try flattenedSoftmax(node, node.input(0), axis: node.int("axis", default: 1), isLogarithm: true)]
+  },
   Operator("LogSoftmax", since: 13) { node in
     let op = Op.Softmax(axis: try node.int("axis", default: -1), isLogarithm: true)
     return [try node.apply(.softmax(op), node.input(0))]
@@ -133,9 +136,9 @@ private func groupNormalization(_ node: ONNXNode, _ x: Value, _ scale: Value, _ 
   return [try node.div(x, node.apply(.binary(.pow), base, node.scalar(beta)))]
 }
 
-private func flattenedSoftmax(_ node: ONNXNode, isLogarithm: Bool) throws -> Value {
-  let x = try node.input(0)
-  let axis = try node.axis(node.int("axis", default: 1), rank: x.rank)
+/// Softmax as it was until version 13: everything from the axis on counts as one.
+func flattenedSoftmax(_ node: ONNXNode, _ x: Value, axis: Int, isLogarithm: Bool) throws -> Value {
+  let axis = try node.axis(axis, rank: x.rank)
   let op = Op.softmax(Op.Softmax(axis: axis, isLogarithm: isLogarithm))
   if x.shape[(axis + 1)...].allSatisfy({ $0 == 1 }) { return try node.apply(op, x) }
   let flat = try node.apply(op, node.apply(.flatten(Op.Flatten(from: axis, to: -1)), x))

@@ -21,8 +21,9 @@ struct Operator: Sendable {
   private static let all: [[Operator]] = [
     activationOperators, arithmeticOperators, attentionOperators, comparisonOperators, constantOperators,
     controlOperators,
-    convolutionOperators, indexingOperators, linearAlgebraOperators, normalizationOperators, poolingOperators,
-    quantizationOperators, recurrentOperators, reductionOperators, resizeOperators, shapeOperators,
+    convolutionOperators, dynamicOperators, indexingOperators, linearAlgebraOperators, normalizationOperators,
+    poolingOperators,
+    quantizationOperators, quantizedOperators, recurrentOperators, reductionOperators, resizeOperators, shapeOperators,
   ]
 
   private static let byName: [String: [Operator]] = Dictionary(grouping: all.joined()) { key($0.domain, $0.name) }

@@ -8,7 +8,7 @@ let poolingOperators = [
   Operator("GlobalMaxPool") { node in [try overImage(node, .max)] },
 ]
 
-private func pool(_ node: ONNXNode, _ kind: Op.Pool.Kind, _ x: Value, countIncludePad: Bool) throws -> Value {
+func pool(_ node: ONNXNode, _ kind: Op.Pool.Kind, _ x: Value, countIncludePad: Bool) throws -> Value {
   var window = try WindowAttributes(node, x: x)
   try window.pad(node, x)
   let op = Op.Pool(
@@ -19,7 +19,7 @@ private func pool(_ node: ONNXNode, _ kind: Op.Pool.Kind, _ x: Value, countInclu
 
 @Sendable private func mapMaxPool(_ node: ONNXNode) throws -> [Value] {
   guard !node.isWanted(1) else { throw node.unsupported("Indices", expected: "not wanted", found: "a result") }
-  return [try pool(node, .max, node.input(0), countIncludePad: false)]
+  return [try selection(node, of: node.input(0)) { try pool(node, .max, $0, countIncludePad: false) }]
 }
 
 @Sendable private func mapAveragePool(_ node: ONNXNode) throws -> [Value] {

@@ -7,29 +7,40 @@ let quantizationOperators: [Operator] = ["", "com.microsoft"].flatMap { domain i
   ]
 }
 
-/// Scale and zero point as parameters. They must be known; a scale for each index of an axis, or for each block along it.
-private func parameters(_ node: ONNXNode, of x: Value, dtype stated: DType?) throws -> QuantizationParameters {
-  let scale = try node.constant(node.input(1), "scale")
-  let scales = try scale.numbers("scale")
-  let zero = try node.optionalInput(2).map { try node.constant($0, "zero_point") }
-  let zeros = try zero?.integers("zero_point") ?? [Int](repeating: 0, count: scales.count)
-  guard let dtype = zero?.dtype ?? stated else { throw node.invalid("zero_point", expected: "a type", found: "none") }
-  guard dtype.quantizedRange != nil else {
-    throw node.unsupported("zero_point", expected: "an integer type of 4, 8 or 16 bits", found: dtype.rawValue)
-  }
-  if scale.rank == 0 || scale.shape == [1] {
-    guard scales.count == 1, zeros.count == 1 else {
-      throw node.invalid("zero_point", expected: "one number", found: "\(zeros.count)")
+extension ONNXNode {
+  /// Scale and zero point as parameters. They must be known; a scale for each index of an axis, or for each block along it.
+  ///
+  /// - Parameter stated: the type of the integers if there is no zero point.
+  func parameters(
+    of x: Value, scale: Value, zero: Value?, dtype stated: DType, axis: Int, blockSize: Int = 0
+  ) throws -> QuantizationParameters {
+    let scale = try constant(scale, "scale")
+    let zero = try zero.map { try constant($0, "zero_point") }
+    let dtype = zero?.dtype ?? stated
+    var scales = try scale.numbers("scale")
+    var zeros = try zero?.integers("zero_point") ?? [0]
+    guard dtype.quantizedRange != nil else {
+      throw unsupported("zero_point", expected: "an integer type of 4, 8 or 16 bits", found: dtype.rawValue)
     }
-    return try QuantizationParameters(scale: scales[0], zeroPoint: zeros[0], dtype: dtype)
+    if scales.count == 1, zeros.count == 1, blockSize == 0 {
+      return try QuantizationParameters(scale: scales[0], zeroPoint: zeros[0], dtype: dtype)
+    }
+    if scales.count == 1 { scales = [Float](repeating: scales[0], count: zeros.count) }
+    if zeros.count == 1 { zeros = [Int](repeating: zeros[0], count: scales.count) }
+    guard scale.rank <= 1 || scale.rank == x.rank && blockSize > 0 else {
+      throw invalid("scale", expected: "one number, one for each index of an axis, or blocks", found: scale.type)
+    }
+    return try QuantizationParameters(
+      scales: scales, zeroPoints: zeros, dtype: dtype, axis: self.axis(axis, rank: x.rank),
+      blockSize: blockSize > 0 ? blockSize : nil)
   }
-  let axis = try node.axis(node.int("axis", default: 1), rank: x.rank)
-  let blockSize = try node.int("block_size", default: 0)
-  guard scale.rank == 1 || scale.rank == x.rank && blockSize > 0 else {
-    throw node.invalid("scale", expected: "one number, one for each index of an axis, or blocks", found: scale.type)
-  }
-  return try QuantizationParameters(
-    scales: scales, zeroPoints: zeros, dtype: dtype, axis: axis, blockSize: blockSize > 0 ? blockSize : nil)
+}
+
+/// The parameters of QuantizeLinear and DequantizeLinear.
+private func parameters(_ node: ONNXNode, of x: Value, dtype: DType) throws -> QuantizationParameters {
+  try node.parameters(
+    of: x, scale: node.input(1), zero: node.optionalInput(2), dtype: dtype, axis: node.int("axis", default: 1),
+    blockSize: node.int("block_size", default: 0))
 }
 
 @Sendable private func mapQuantizeLinear(_ node: ONNXNode) throws -> [Value] {

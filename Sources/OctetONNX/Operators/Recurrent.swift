@@ -3,7 +3,9 @@ import OctetCore
 let recurrentOperators = [
   Operator("LSTM", since: 7) { node in try mapRecurrent(node, .lstm) },
   Operator("GRU", since: 7) { node in
-    try node.require("linear_before_reset", is: 1)
+    guard try node.int("linear_before_reset", default: 0) != 0 else {
+      throw node.unsupported("linear_before_reset", expected: "1", found: 0)
+    }
     return try mapRecurrent(node, .gru)
   },
 ]

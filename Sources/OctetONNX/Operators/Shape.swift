@@ -1,4 +1,5 @@
 import OctetCore
+import OctetGraph
 
 let shapeOperators = [
   Operator("Reshape", mapReshape),
@@ -30,6 +31,40 @@ extension ONNXNode {
     }
     if !value.holdsSizes { return try tensor.integers(what).map(Dimension.fixed) }
     return try tensor.scalars(as: Int64.self).map(builder.sizes.dimension)
+  }
+
+  /// x repeated to a shape that it broadcasts to.
+  func expand(_ x: Value, _ shape: [Dimension]) throws -> Value {
+    var x = x
+    let missing = shape.count - x.rank
+    let numbers = try shape.enumerated().map { axis, size -> Int in
+      if let size = size.size { return size == 1 ? -1 : size }
+      // What x has already needs no repeating. Otherwise an input that has the size lends it.
+      if axis < missing || x.shape[axis - missing] != size { x = try select(x, size: size, axis: axis - shape.count) }
+      return -1
+    }
+    if x.rank >= shape.count, numbers.allSatisfy({ $0 == -1 }) { return x }
+    return try apply(.expand(Op.Expand(numbers)), x)
+  }
+
+  /// x repeated along an axis (counted from the end) as often as a symbolic size says: chosen by truth values, one for each
+  /// index of an input's axis of that size, between x and x.
+  private func select(_ x: Value, size: Dimension, axis: Int) throws -> Value {
+    guard let (input, place) = builder.inputs.firstPlace(of: size) else {
+      throw unsupported(
+        "shape", expected: "sizes that are known (give sizes for symbolic dimensions)", found: "\(size)")
+    }
+    let others = input.type.shape.indices.filter { $0 != place }
+    var line = Value(name: input.name, type: input.type, constant: nil)
+    if others.allSatisfy({ input.type.shape[$0].size ?? 0 > 0 }) {
+      let slice = Op.Slice(starts: others.map { _ in 0 }, ends: others.map { _ in 1 }, axes: others)
+      if !others.isEmpty { line = try apply(.slice(slice), line) }
+    } else {
+      // Other sizes that are not known cannot be sliced, but reduced.
+      line = try apply(.reduce(Op.Reduce(.max, axes: others)), cast(self, line, to: .float32))
+    }
+    line = try apply(.reshape(Op.Reshape([-1] + [Int](repeating: 1, count: -1 - axis))), line)
+    return try apply(.where(Op.Where()), apply(.compare(.equal), line, line), x, x)
   }
 
   /// x under another shape, where −1 is what is left. A size that is known only when the graph runs is copied from x if it
@@ -65,7 +100,13 @@ extension ONNXNode {
         "shape", expected: "at most one size that is known only when the graph runs", found: "\(wanted) of \(x.type)")
     }
     if x.type.fixedShape == numbers { return x }
-    return try apply(.reshape(Op.Reshape(numbers)), x)
+    do {
+      return try apply(.reshape(Op.Reshape(numbers)), x)
+    } catch let error as OctetError where x.type.fixedShape == nil {
+      // Products of sizes that are not known (a batch joined with its heads) have no place in a shape.
+      throw unsupported(
+        "shape", expected: "\(error.expected), or sizes for symbolic dimensions", found: "\(wanted) of \(x.type)")
+    }
   }
 }
 
@@ -116,20 +157,7 @@ private func unsqueeze(_ node: ONNXNode, _ axes: [Int]?) throws -> Value {
 }
 
 @Sendable private func mapExpand(_ node: ONNXNode) throws -> [Value] {
-  let x = try node.input(0)
-  let shape = try node.sizes(node.input(1), "shape")
-  let missing = shape.count - x.rank
-  let numbers = try shape.enumerated().map { axis, size -> Int in
-    if let size = size.size { return size == 1 ? -1 : size }
-    // What x has already needs no repeating.
-    guard axis >= missing, x.shape[axis - missing] == size else {
-      throw node.unsupported(
-        "shape", expected: "sizes that are known (give sizes for symbolic dimensions)", found: "\(size)")
-    }
-    return -1
-  }
-  if missing <= 0, numbers.allSatisfy({ $0 == -1 }) { return [x] }
-  return [try node.apply(.expand(Op.Expand(numbers)), x)]
+  [try node.expand(node.input(0), node.sizes(node.input(1), "shape"))]
 }
 
 /// x beside itself, as often as it says along each axis.
@@ -176,4 +204,18 @@ private func blocks(_ node: ONNXNode) throws -> (x: Value, shape: [Int], size: I
   let split = try node.apply(.reshape(Op.Reshape([0, c, h, size, w, size])), x)
   let moved = try node.apply(.transpose(Op.Transpose([0, 3, 5, 1, 2, 4])), split)
   return [try node.apply(.reshape(Op.Reshape([0, c * size * size, h, w])), moved)]
+}
+
+extension [Graph.Input] {
+  /// An input that has this size, and along which axis: the one with the fewest other sizes that are not known.
+  fileprivate func firstPlace(of size: Dimension) -> (input: Graph.Input, axis: Int)? {
+    let owners = filter { input in
+      input.type.shape.contains(size) && comparable.contains(input.type.dtype)
+    }
+    func unknown(_ input: Graph.Input) -> Int { input.type.shape.filter { $0.size == nil }.count }
+    guard let input = owners.min(by: { unknown($0) < unknown($1) }) else { return nil }
+    return (input, input.type.shape.firstIndex(of: size)!)
+  }
+
+  private var comparable: Set<DType> { [.float32, .int32, .int64, .bool] }
 }

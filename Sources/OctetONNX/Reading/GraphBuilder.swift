@@ -102,6 +102,11 @@ final class GraphBuilder {
 
   /// The name under which nodes use a value. Constants become parameters.
   private func use(_ value: Value) throws -> String {
+    guard value.form == nil else {
+      throw OctetError(
+        .unsupported, "operand", expected: "the pattern of dynamic quantization: integer product, cast, scales",
+        found: "another use of its values")
+    }
     if let constant = value.constant {
       guard !value.holdsSizes else {
         throw OctetError(

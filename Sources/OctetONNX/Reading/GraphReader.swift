@@ -136,6 +136,12 @@ final class GraphReader {
     }
   }
 
+  /// The element type that the file gives an input of the model; `nil` if there is no such input.
+  func elementType(ofInput name: String) throws -> ElementType? {
+    guard let input = model.graph.input.first(where: { $0.name == name }) else { return nil }
+    return try ElementType(number: Int(input.type.tensorType.elemType), "elem_type")
+  }
+
   private func type(of input: Onnx_ValueInfoProto) throws -> TensorType {
     guard case .tensorType(let tensor) = input.type.value else {
       throw OctetError(.unsupported, "type", expected: "a tensor", found: "another type")

@@ -9,6 +9,8 @@ struct Value {
   let constant: Tensor?
   /// Whether `constant`, of type int64, holds codes of symbolic dimensions (``SizeCodes``) among its numbers.
   var holdsSizes = false
+  /// What it stands for inside of a pattern of dynamic quantization.
+  var form: DynamicForm?
 
   var dtype: DType { type.dtype }
   var rank: Int { type.rank }
