@@ -9,8 +9,8 @@ struct ConvertCommand: ParsableCommand {
     abstract: "Convert between .onnx files and saved models.",
     discussion: """
       A file is ONNX if its name ends in .onnx, and a saved model otherwise. Batch normalizations are folded into the
-      layers before them, what only depends on constants is computed. From .onnx to .onnx, old operator sets become 17 or
-      newer. The output is written whole or not at all.
+      layers before them, what only depends on constants is computed. From .onnx to .onnx, old operator sets become 17
+      or newer. The output is written whole or not at all.
       """)
 
   @Argument(help: ArgumentHelp("The model to read.", valueName: "a"))

@@ -1,8 +1,8 @@
 import OctetCore
 
 extension QuantizationParameters {
-  /// A matrix of integers with its axes swapped, and the parameters that it then has: channels and blocks of rows become
-  /// those of columns.
+  /// A matrix of integers with its axes swapped, and the parameters that it then has: channels and blocks of rows
+  /// become those of columns.
   func transposed(_ matrix: Tensor) throws -> (integers: Tensor, parameters: QuantizationParameters) {
     let (rows, columns) = (matrix.shape[0], matrix.shape[1])
     var (scales, zeroPoints) = (scales, zeroPoints)

@@ -5,7 +5,8 @@ import Testing
 struct ConvertTests {
   /// .onnx → .onnx → saved model → .onnx: the last two .onnx files hold the same network.
   @Test func thereAndBack() throws {
-    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
     let folder = FileManager.default.temporaryDirectory.appending(path: "octet-convert-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }

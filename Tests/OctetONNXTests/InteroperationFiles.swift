@@ -6,8 +6,8 @@ import OctetONNX
 import OctetQuantization
 import Testing
 
-/// Writes int8 files, and what Octet gives for them, for scripts/test-interop, which runs them in ONNX Runtime. The folder
-/// is in the environment variable OCTET_INTEROP.
+/// Writes int8 files, and what Octet gives for them, for scripts/test-interop, which runs them in ONNX Runtime. The
+/// folder is in the environment variable OCTET_INTEROP.
 @Suite(.enabled(if: ProcessInfo.processInfo.environment["OCTET_INTEROP"] != nil))
 struct InteroperationFiles {
   private let folder = ProcessInfo.processInfo.environment["OCTET_INTEROP"] ?? ""

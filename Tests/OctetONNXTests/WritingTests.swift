@@ -83,7 +83,9 @@ import Testing
     let integer = try Example("fmnist_cnn").quantized().onnxBytes().count
     #expect(Double(integer) <= 0.27 * Double(float), "\(integer) of \(float) bytes")
     // A small network has as many scales and names as a large one.
-    let small = try (Example("digits_cnn").quantized().onnxBytes().count, Example("digits_cnn").graph.fused().onnxBytes().count)
+    let small = try (
+      Example("digits_cnn").quantized().onnxBytes().count, Example("digits_cnn").graph.fused().onnxBytes().count
+    )
     #expect(Double(small.0) <= 0.36 * Double(small.1), "\(small.0) of \(small.1) bytes")
   }
 
@@ -138,6 +140,27 @@ import Testing
     }
   }
 
+  /// A round trip alone would not see scales that stay where they are while the integers are transposed.
+  @Test func blocksOfAProductsWeight() throws {
+    // w [4, 2] with a scale for each two rows of a column.
+    let graph = Proto.graph(
+      [
+        Proto.node(
+          "DequantizeLinear", ["w", "s"], ["real"], Proto.attribute("axis", 0), Proto.attribute("block_size", 2)),
+        Proto.node("MatMul", ["x", "real"], ["y"]),
+      ],
+      inputs: [Proto.value("x", [1, 4])], outputs: ["y"],
+      initializers: [
+        Proto.tensor("w", type: 3, [4, 2], raw: [1, 2, 3, 4, 5, 6, 7, 8]),
+        Proto.tensor("s", [2, 2], [Float(1), 10, 100, 1000]),
+      ])
+    let read = try ONNXModel(bytes: Proto.model(graph, opset: 21)).graph
+    let x = try Tensor([Float(1), 0, 0, 1], shape: [1, 4])
+    for graph in [read, try reread(read)] {
+      #expect(try graph.replay([x])[0].scalars(as: Float.self) == [701, 8020])
+    }
+  }
+
   @Test func operatorSetsAreTheOldestThatHaveEverything() throws {
     func opset(_ graph: Graph) throws -> Int? { try ONNXModel(bytes: graph.onnxBytes()).metadata.opsets[""] }
     let float = try linear(rank: 2)
@@ -166,6 +189,10 @@ import Testing
     let bytes = try graph.onnxBytes()
     let text = String(decoding: bytes, as: UTF8.self)
     for word in ["DynamicQuantizeLinear", "MatMulInteger", "1 uint8 per tensor"] { #expect(text.contains(word)) }
+    let read = try reread(graph)
+    #expect(read.nodes.map(\.op.kind).contains(.dynamicQuantize))
+    let x = try random([2] + [Int](repeating: 3, count: rank - 2) + [40], seed: 3)
+    try expectSame(read.replay([x]), graph.replay([x]))
     // 240 weights of one byte each, nothing of four.
     #expect(bytes.count < 1500 && !text.contains("\u{0C}DequantizeLinear"))
   }
@@ -212,7 +239,8 @@ import Testing
   }
 
   @Test func namesThatCollide() throws {
-    // An output that is an input, one that is a parameter, two that are one value, one that has the name of another value.
+    // An output that is an input, one that is a parameter, two that are one value, one that has the name of another
+    // value.
     let relu = Node(name: "n", op: .unary(.relu), inputs: ["x"], outputs: ["y"])
     let neg = Node(name: "m", op: .unary(.neg), inputs: ["y"], outputs: ["z"])
     let graph = try Graph(

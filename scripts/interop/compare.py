@@ -87,13 +87,16 @@ for name in ["digits_cnn", "fmnist_cnn"]:
             scale = next(
                 onnx.numpy_helper.to_array(t) for t in graph.initializer if t.name == last.input[1])
             steps = numpy.rint(numpy.abs(found - ours) / scale).astype(int)
-            counts = ", ".join(f"{step}: {count}" for step, count in sorted(collections.Counter(steps.ravel().tolist()).items()))
+            tally = sorted(collections.Counter(steps.ravel().tolist()).items())
+            counts = ", ".join(f"{step}: {count}" for step, count in tally)
             print(f"  {name} {kind}: steps {{{counts}}}, same class {agree:.4f}, {path.stat().st_size} bytes")
             require(steps.max() <= 3, f"{name} {kind}: {steps.max()} steps")
         else:
             worst = float(numpy.abs(found - ours).max() / numpy.abs(ours).max())
             compiled = float(numpy.abs(engine - ours).max() / numpy.abs(ours).max())
-            print(f"  {name} {kind}: {worst:.2e} (Octet's engine: {compiled:.2e}), same class {agree:.4f}, {path.stat().st_size} bytes")
+            print(
+                f"  {name} {kind}: {worst:.2e} (Octet's engine: {compiled:.2e}), same class {agree:.4f}, "
+                f"{path.stat().st_size} bytes")
             require(worst <= (1e-5 if kind == "int4" else 0.02), f"{name} {kind}: outputs differ by {worst:.2e}")
         print(f"    kernels: {dict(kernels)}")
         require(agree == 1 or kind == "dynamic", f"{name} {kind}: other classes")

@@ -1,6 +1,7 @@
-import struct Foundation.Data
 import OctetCore
 import OctetGraph
+
+import struct Foundation.Data
 
 /// Makes ONNX's graph of ours.
 final class GraphWriter {
@@ -49,7 +50,8 @@ final class GraphWriter {
     for node in graph.nodes where storedWeight(node) == nil { try write(node) }
     for output in graph.outputs { _ = try self.name(of: output.value) }
     for output in copies {
-      _ = add("Identity", [try self.name(of: output.value)], [], name: unusedNodeName(output.name), outputs: [output.name])
+      _ = add(
+        "Identity", [try self.name(of: output.value)], [], name: unusedNodeName(output.name), outputs: [output.name])
     }
     var proto = Onnx_GraphProto()
     proto.name = name
@@ -99,8 +101,8 @@ final class GraphWriter {
     return name
   }
 
-  /// The name in the file of one of our values. A parameter becomes an initializer when it is asked for, and a quantized
-  /// one gets its DequantizeLinear.
+  /// The name in the file of one of our values. A parameter becomes an initializer when it is asked for, and a
+  /// quantized one gets its DequantizeLinear.
   func name(of value: String) throws -> String {
     let name = names[value]!
     if let parameter = graph.parameters[value] {

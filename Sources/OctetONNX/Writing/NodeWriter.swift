@@ -1,6 +1,7 @@
-import struct Foundation.Data
 import OctetCore
 import OctetGraph
+
+import struct Foundation.Data
 
 /// Writes one node as operators of ONNX. The first one that it emits, helpers apart, has the node's name.
 struct NodeWriter {

@@ -24,7 +24,8 @@ struct QuantizationSummary {
   }
 
   private static func form(_ parameters: QuantizationParameters) -> String {
-    let kind = parameters.blockSize.map { "in blocks of \($0)" } ?? (parameters.isPerTensor ? "per tensor" : "per channel")
+    let kind =
+      parameters.blockSize.map { "in blocks of \($0)" } ?? (parameters.isPerTensor ? "per tensor" : "per channel")
     return "\(parameters.dtype.rawValue) \(kind)"
   }
 }

@@ -1,7 +1,8 @@
-import struct Foundation.Data
 import OctetCore
 import OctetFormats
 public import OctetGraph
+
+import struct Foundation.Data
 
 extension Graph {
   /// Writes the graph as an `.onnx` file, whole or not at all.
@@ -9,14 +10,14 @@ extension Graph {
   ///     let (quantized, report) = try prepared.convert()
   ///     try quantized.saveONNX(to: "detector-int8.onnx")
   ///
-  /// Names of inputs, outputs, nodes and parameters are kept, and symbolic dimensions. The operator set is 17, or the first
-  /// that has everything the graph needs: 20 for GELU, 21 for integers of 4 or 16 bits, scales for blocks and group
-  /// normalization.
+  /// Names of inputs, outputs, nodes and parameters are kept, and symbolic dimensions. The operator set is 17, or the
+  /// first that has everything the graph needs: 20 for GELU, 21 for integers of 4 or 16 bits, scales for blocks and
+  /// group normalization.
   ///
-  /// What is fused is written as its parts, quantization as ONNX's tools have it: QuantizeLinear and DequantizeLinear around
-  /// each operation, weights as integers behind a DequantizeLinear; DynamicQuantizeLinear and MatMulInteger where a layer
-  /// quantizes its operand while it runs. ONNX Runtime makes integer operations of both. Where ONNX has less than Octet, the
-  /// file is the nearest that it has:
+  /// What is fused is written as its parts, quantization as ONNX's tools have it: QuantizeLinear and DequantizeLinear
+  /// around each operation, weights as integers behind a DequantizeLinear; DynamicQuantizeLinear and MatMulInteger
+  /// where a layer quantizes its operand while it runs. ONNX Runtime makes integer operations of both. Where ONNX has
+  /// less than Octet, the file is the nearest that it has:
   ///
   /// * scales for each row of an operand become one for the whole operand;
   /// * a dynamic LSTM or GRU has integer weights and computes in float;

@@ -21,8 +21,9 @@ extension NodeWriter {
     return try activated(value, op.activation)
   }
 
-  /// Gemm with the weight as it is; a product with the transposed weight for operands of other ranks, for scales of blocks
-  /// and for operands that are quantized while the network runs: those forms have integer kernels in ONNX Runtime.
+  /// Gemm with the weight as it is; a product with the transposed weight for operands of other ranks, for scales of
+  /// blocks and for operands that are quantized while the network runs: those forms have integer kernels in ONNX
+  /// Runtime.
   func linear(_ op: Op.Linear) throws -> String {
     let product: String
     if let weight = dynamicWeight {
@@ -122,16 +123,19 @@ struct Window {
   ) throws {
     let axes = node.type(0).rank - 2
     func numbers(_ size: Size2D) -> [Int] { axes == 1 ? [size.width] : [size.height, size.width] }
-    let shape = try kernel.map(numbers) ?? node.type(1).shape[2...].map { size in
-      guard let size = size.size else {
-        throw node.unsupported("weight", expected: "a fixed shape", found: node.type(1))
+    let shape =
+      try kernel.map(numbers)
+      ?? node.type(1).shape[2...].map { size in
+        guard let size = size.size else {
+          throw node.unsupported("weight", expected: "a fixed shape", found: node.type(1))
+        }
+        return size
       }
-      return size
-    }
     self.axes = axes
     attributes = [
       Attribute.ints("kernel_shape", shape), Attribute.ints("strides", numbers(stride)),
-      Attribute.ints("pads", numbers(Size2D(padding.top, padding.left)) + numbers(Size2D(padding.bottom, padding.right))),
+      Attribute.ints(
+        "pads", numbers(Size2D(padding.top, padding.left)) + numbers(Size2D(padding.bottom, padding.right))),
       Attribute.ints("dilations", numbers(dilation)),
     ]
   }

@@ -2,8 +2,8 @@ import OctetCore
 import OctetGraph
 
 extension NodeWriter {
-  /// One direction of ONNX's LSTM or GRU. Its gates stand in another order (i, o, f, g; z, r, n), its operands have an axis
-  /// for the directions.
+  /// One direction of ONNX's LSTM or GRU. Its gates stand in another order (i, o, f, g; z, r, n), its operands have
+  /// an axis for the directions.
   func recurrent(_ op: Op.Recurrent) throws -> [String] {
     typealias Place = Op.Recurrent.Place
     guard value(Place.projection) == nil || op.kind == .gru else {
