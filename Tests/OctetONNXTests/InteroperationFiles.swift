@@ -4,6 +4,7 @@ import OctetEngine
 import OctetGraph
 import OctetONNX
 import OctetQuantization
+import TestNetworks
 import Testing
 
 /// Writes int8 files, and what Octet gives for them, for scripts/test-interop, which runs them in ONNX Runtime. The
@@ -30,6 +31,17 @@ struct InteroperationFiles {
       try graph.saveONNX(to: "\(folder)/\(name)-\(kind).onnx")
       try write(Session(Plan(graph)).run(example.inputs)[0], "\(name)-\(kind)-engine")
       try write(graph.replay(example.inputs)[0], "\(name)-\(kind)")
+    }
+  }
+
+  /// Every operation and scheme once, for ONNX's checker.
+  @Test func smallNetworks() throws {
+    for (index, network) in Network.all.enumerated() {
+      for (kind, graph) in try [("float", network.graph()), ("int8", network.converted().graph)] {
+        // What ONNX cannot say is the business of other tests.
+        guard let bytes = try? graph.onnxBytes(documentation: network.name) else { continue }
+        try Data(bytes).write(to: URL(filePath: "\(folder)/small-\(index)-\(kind).onnx"))
+      }
     }
   }
 

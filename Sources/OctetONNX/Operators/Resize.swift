@@ -57,7 +57,18 @@ private func resizeMode(_ node: ONNXNode, _ mode: String, rounding: Op.Resize.Ro
     let scales = try node.constant(operand, "scales").numbers("scales")
     if !scales.isEmpty { return [try resize(node, axes: axes, .scales(scales), mode, coordinates)] }
   }
-  var sizes = try node.integers(node.input(3), "sizes")
+  let wanted = try node.sizes(node.input(3), "sizes")
+  guard wanted.count == axes.count else {
+    throw node.invalid("sizes", expected: "\(axes.count) numbers", found: wanted)
+  }
+  // A size that is known only when the graph runs must be that of x, which is said by −1 from here on.
+  var sizes = try zip(wanted, axes).map { size, axis -> Int in
+    if let number = size.size { return number }
+    guard size == x.shape[axis] else {
+      throw node.unsupported("sizes", expected: "\(x.shape[axis]) for axis \(axis)", found: size)
+    }
+    return -1
+  }
   let policy = try node.string("keep_aspect_ratio_policy", default: "stretch")
   if policy != "stretch" {
     guard sizes.count == axes.count, policy == "not_larger" || policy == "not_smaller" else {

@@ -66,10 +66,6 @@ extension Graph {
       if case .group = op.domain { return 21 }
       return 17
     case .pool(let op): return op.kind == .average && op.dilation != 1 ? 19 : 17
-    case .resize(let op):
-      // Sizes of chosen axes only, if those of the others are not known.
-      guard case .sizes = op.target, let x = node.inputs[0] else { return 17 }
-      return types[x]!.fixedShape == nil ? 18 : 17
     case .quantizeLinear(let op): return op.parameters.opset
     case .dequantizeLinear(let op): return op.parameters.opset
     default: return 17

@@ -42,13 +42,14 @@ extension NodeWriter {
       let all = try constant([1, 1] + scales, shape: [scales.count + 2], "scales")
       return emit("Resize", [try input(0), "", all], attributes)
     case .sizes(let sizes):
-      var all = sizes
       if let shape = type(0).fixedShape {
-        all = shape[..<2] + sizes
-      } else {
-        attributes.append(Attribute.ints("axes", sizes.indices.map { $0 + 2 }))
+        return emit("Resize", [try input(0), "", "", try integers(shape[..<2] + sizes, "sizes")], attributes)
       }
-      return emit("Resize", [try input(0), "", "", try integers(all, "sizes")], attributes)
+      // The first two as they are. (ONNX Runtime's integer form of it loses an attribute `axes`.)
+      let shape = helper("Shape", [try input(0)])
+      let first = helper("Slice", [shape, try integers([0], "start"), try integers([2], "end")])
+      let all = helper("Concat", [first, try integers(sizes, "sizes")], [Attribute.int("axis", 0)])
+      return emit("Resize", [try input(0), "", "", all], attributes)
     }
   }
 
