@@ -18,10 +18,10 @@ enum {
     // So many pixels take less time by themselves than a vector of them.
     most_left_over = 3,
 };
-// Cycles for a vector of four products, measured on Zen 4: of a link and of a chain, of finding a link's weights and
-// place (once for all vectors of a tile; more if the second-level cache does not hold them), of bringing a quad into a
-// panel; and of the same by vpmaddwd (or on magnitudes), where finishing a sum takes longer by so much, and of a single
-// pixel.
+// Cycles for a vector of four products, measured on Zen 4 (on magnitudes: Zen 3): of a link and of a chain, of finding
+// a link's weights and place (once for all vectors of a tile; more if the second-level cache does not hold them), of
+// bringing a quad into a panel; and of the same by vpmaddwd (or on magnitudes), where finishing a sum takes longer by
+// so much, and of a single pixel.
 static const float link_cost = 0.7F, chain_cost = 0.36F, link_start = 0.6F, far_link_start = 0.9F, panel_cost = 2;
 static const float wide_cost = 1.42F, magnitudes_cost = 1.28F, wide_finish = 2.5F, lone_cost = 0.27F;
 // Of a quad in int16.

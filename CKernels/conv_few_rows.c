@@ -6,7 +6,7 @@
 enum {
     most_rows = 8,
     // Fewer activations are widened sooner than split into magnitudes and signs.
-    least_magnitudes = 16,
+    least_magnitudes = 64,
 };
 
 static const octet_magnitudes_kernel *magnitudes_of(const octet_gemm_family *family, const octet_conv_shape *s) {
@@ -15,11 +15,11 @@ static const octet_magnitudes_kernel *magnitudes_of(const octet_gemm_family *fam
 
 bool octet_conv_has_few_rows(const octet_gemm_family *family, const octet_conv_shape *s, size_t batch,
                              const octet_epilogue *epilogue) {
-    const size_t most = magnitudes_of(family, s) ? family->mr : octet_smaller(family->wide_mr, most_rows);
+    const size_t most = octet_smaller(magnitudes_of(family, s) ? family->mr : family->wide_mr, most_rows);
     return octet_conv_is_pixelwise(s) && batch * s->in_h * s->in_w <= most && !epilogue->weight_zero;
 }
 
-// Makes rows readable for the tile: each in steps of whole size, widened where tiles want that.
+// Makes rows readable for the tile: each in steps of whole size, widened or split where tiles want that.
 static void lay_out(const octet_gemm_family *family, const octet_conv_shape *s, octet_tile *tile, const char *input,
                     const char **row, int32_t *shifts, char *scratch) {
     const size_t row_size = s->in_c * family->source_size;
@@ -27,7 +27,7 @@ static void lay_out(const octet_gemm_family *family, const octet_conv_shape *s, 
     size_t pitch = row_size;
     const octet_magnitudes_kernel *magnitudes = magnitudes_of(family, s);
     if (magnitudes) {
-        from = scratch, pitch = tile->steps * family->kr * 2;
+        from = scratch, pitch = tile->steps * family->kr * family->stored_size;
         for (size_t i = 0; i < tile->rows; i++)
             shifts[i] = magnitudes->store(scratch + i * pitch, input + i * row_size, s->in_c);
     } else if (family->stored_size != family->source_size || s->in_c < family->kr) {
@@ -66,7 +66,7 @@ void octet_conv_run_few_rows(const octet_gemm_family *family, const octet_conv_s
     const size_t output_size = epilogue->output == OCTET_OUTPUT_UINT8 && family->source_size == 1 ? 1 : 4;
     const octet_magnitudes_kernel *magnitudes = magnitudes_of(family, s);
     void (*const run)(const octet_tile *) = magnitudes ? magnitudes->tile : family->tile;
-    const size_t start = family->magnitudes ? octet_conv_header_size(family) : 0;
+    const size_t start = octet_conv_tile_start(family);
     const size_t end = octet_quotient(panels * last, tasks);
     for (size_t panel = octet_quotient(panels * first, tasks); panel < end; panel += width) {
         tile.channel = panel * family->nr;

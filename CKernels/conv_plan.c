@@ -17,6 +17,9 @@ enum {
     least_task_products = 100000,
     // Windows of so few steps leave the end of a tile as long as the rest of it.
     short_steps = 64,
+    // Storing magnitudes takes longer than widening; long rows and many channels make up for it.
+    least_magnitudes = 256,
+    least_magnitude_channels = 128,
     // Chains broadcast weights for all pixels of a tile: rather than too few of these, a task has fewer channels.
     fewest_chain_pixels = 48,
 };
@@ -68,10 +71,11 @@ static octet_conv_plan make_plan(const octet_gemm_family *family, const octet_co
         }
     }
     plan.header_size = octet_conv_header_size(family);
-    plan.tile_start = family->magnitudes ? plan.header_size : 0;
+    plan.tile_start = octet_conv_tile_start(family);
     plan.panel_size = octet_conv_panel_size(family, plan.taps * plan.steps);
     plan.tile_rows = plan.taps * plan.steps < short_steps ? family->short_mr : family->mr;
-    plan.by_magnitudes = pixelwise && family->magnitudes;
+    plan.by_magnitudes =
+        pixelwise && family->magnitudes && s->in_c >= least_magnitudes && s->out_c >= least_magnitude_channels;
     if (plan.by_magnitudes) plan.tile_rows = family->magnitudes->mr;
 
     // A run that ends within a step reads beyond itself: harmless where zero weights meet whatever follows, but the

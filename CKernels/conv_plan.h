@@ -19,7 +19,7 @@ typedef struct {
     size_t run_length;   // elements of a run that exist
     size_t steps;        // of kr elements, in a run
     size_t header_size;  // bytes in front of a panel's weights
-    size_t tile_start;   // bytes of a panel that its tiles do not see
+    size_t tile_start;   // bytes of a panel in front of where the weights of its tiles start
     size_t panel_size;   // bytes of a packed panel
     size_t tile_rows;    // of the tallest tile
 
@@ -49,6 +49,11 @@ static inline size_t octet_conv_header_size(const octet_gemm_family *family) {
 }
 static inline size_t octet_conv_panel_size(const octet_gemm_family *family, size_t steps) {
     return octet_conv_header_size(family) + steps * family->kr * family->nr * family->weight_size;
+}
+
+// (Tiles of magnitudes find what stands in front of their weights by themselves; others do without it.)
+static inline size_t octet_conv_tile_start(const octet_gemm_family *family) {
+    return family->magnitudes ? octet_conv_header_size(family) : 0;
 }
 
 // Input rows that `rows` output rows reach.

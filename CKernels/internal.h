@@ -10,7 +10,7 @@ struct octet_tile {
     const char *const *row;     // where each pixel's activations start
     const size_t *tap_offsets;  // what each run adds to that
     size_t taps, steps;         // runs; steps of kr elements in one run
-    const char *weights;        // the first panel
+    const char *weights;        // of the first panel, or (octet_conv_tile_start) where its weights start
     size_t panel_stride;
     const octet_epilogue *epilogue;
     size_t channel;             // the first channel, as an index into the epilogue's arrays

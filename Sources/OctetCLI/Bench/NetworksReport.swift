@@ -18,8 +18,8 @@ struct NetworksReport: Encodable {
   init(_ names: [String], threads: Int) throws {
     var rows: [Row] = []
     for (name, module, shape) in Self.networks where names.isEmpty || names.contains(where: name.hasPrefix) {
-      // Bell-shaped weights, as trained ones are, and evenly distributed ones, which quantized products take longer for
-      // where a CPU has no byte dot product.
+      // Bell-shaped weights, as trained ones are (those of the float network too), and evenly distributed ones, which
+      // quantized products take longer for where a CPU has no byte dot product.
       try module.initialize(seed: 1)
       let float = try module.trace(TensorType(.float32, shape.map(Dimension.fixed))).fused()
       let flat = try float.quantizeDynamic().graph
@@ -52,13 +52,13 @@ struct NetworksReport: Encodable {
     ]
   }
 
-  /// Normally distributed weights instead of those that layers start with, as large.
+  /// Normally distributed weights instead of those that layers start with.
   private static func makeBellShaped(_ module: Module) throws {
     var generator = SplitMix64(seed: 3)
     for parameter in module.parameters where parameter.value.shape.count > 1 {
       let shape = parameter.value.shape
       let deviation = 1 / Float(shape[1]).squareRoot()
-      // The sum of twelve even numbers is close enough.
+      // The sum of twelve evenly distributed numbers is close enough.
       let weights = (0..<shape.reduce(1, *)).map { _ in
         deviation * ((0..<12).reduce(Float(-6)) { sum, _ in sum + Float(generator.next() >> 40) * 0x1p-24 })
       }

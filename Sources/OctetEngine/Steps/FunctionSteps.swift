@@ -38,7 +38,7 @@ enum ElementFunction: Sendable {
   func evaluate(_ x: UnsafePointer<Float>, count: Int, into out: UnsafeMutablePointer<Float>, _ kernels: octet_isa) {
     switch self {
     case .unary(let function): function.evaluate(x, count: count, into: out, kernels)
-    // One operation in double precision, rounded once more, is the operation in float32.
+    // (As the others: one operation in double precision, rounded once more, is the operation in float32.)
     case .binary(.mul, let constant, _): for i in 0..<count { out[i] = x[i] * constant }
     case .binary(.add, let constant, _): for i in 0..<count { out[i] = x[i] + constant }
     case .binary: for i in 0..<count { out[i] = Float(value(at: Double(x[i]))) }

@@ -16,7 +16,7 @@ public enum Backend: String, Hashable, Sendable, Codable, CaseIterable {
     self = backend
   }
 
-  /// Whether its sums overflow with all 8 bits of an activation on some CPU, so that only half of the range is used.
+  /// Whether its sums overflow with all 8 bits of an activation on some CPU, so that half of the range chooses the scale.
   var reducesRange: Bool {
     switch self {
     case .fbgemm, .x86: true
