@@ -44,6 +44,7 @@ let package = Package(
         "OctetCore", "OctetGraph", "CKernels", "CThreadPool", .product(name: "Logging", package: "swift-log"),
       ]),
     .target(name: "OctetEngine", dependencies: ["OctetCore", "OctetGraph", "CKernels", "CThreadPool"]),
+    .target(name: "OctetInspect", dependencies: ["OctetCore", "OctetGraph"]),
     .target(name: "OctetFormats", dependencies: ["OctetCore", "OctetGraph", "CZlib"]),
     .target(
       name: "OctetONNX",
@@ -52,7 +53,9 @@ let package = Package(
       ]),
     .target(
       name: "Octet",
-      dependencies: ["OctetCore", "OctetGraph", "OctetNN", "OctetQuantization", "OctetEngine", "OctetFormats"]),
+      dependencies: [
+        "OctetCore", "OctetGraph", "OctetNN", "OctetQuantization", "OctetEngine", "OctetInspect", "OctetFormats",
+      ]),
     .executableTarget(
       name: "OctetCLI",
       dependencies: [
@@ -63,7 +66,7 @@ let package = Package(
     .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "CKernelProblems", "CThreadPool"]),
     .testTarget(
       name: "OctetFormatsTests", dependencies: ["OctetCore", "OctetFormats", "CZlib"], exclude: ["Fixtures"]),
-    .testTarget(name: "OctetCLITests", dependencies: ["OctetCLI"]),
+    .testTarget(name: "OctetCLITests", dependencies: ["OctetCLI", "TestSupport", "Octet", "OctetONNX"]),
     .testTarget(name: "OctetTests", dependencies: ["TestSupport", "Octet"]),
 
     .target(name: "TestSupport", dependencies: ["OctetCore", "OctetFormats"], path: "Tests/TestSupport"),
@@ -87,6 +90,11 @@ let package = Package(
         "CAllocationCount", "TestNetworks", "TestSupport", "OctetCore", "OctetGraph", "OctetNN", "OctetQuantization",
         "OctetEngine",
         "OctetFormats",
+      ]),
+    .testTarget(
+      name: "OctetInspectTests",
+      dependencies: [
+        "TestSupport", "OctetCore", "OctetGraph", "OctetNN", "OctetQuantization", "OctetEngine", "OctetInspect",
       ]),
     .testTarget(
       name: "OctetONNXTests",

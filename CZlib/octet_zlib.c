@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 // MARK: - What zlib.h declares
@@ -74,28 +75,80 @@ bool octet_zlib_available(void) {
 // zlib counts in unsigned int: longer inputs and outputs are handed over in pieces.
 static unsigned piece(size_t remaining) { return remaining < UINT_MAX ? (unsigned)remaining : UINT_MAX; }
 
+struct octet_inflater {
+    z_stream stream;
+    size_t unread;
+    int status;
+};
+
+// Z_OK, or why it cannot begin.
+static int begin(octet_inflater *inflater, const void *from, size_t from_count) {
+    memset(inflater, 0, sizeof *inflater);
+    inflater->unread = from_count;
+    inflater->status = MISSING;
+    if (!octet_zlib_available()) return MISSING;
+    inflater->status = inflate_init2(&inflater->stream, raw_deflate_window, version, (int)sizeof inflater->stream);
+    inflater->stream.next_in = from;
+    return inflater->status;
+}
+
+// How many bytes came out; `status` is that of the last step.
+static size_t advance(octet_inflater *inflater, void *to, size_t to_count) {
+    z_stream *stream = &inflater->stream;
+    size_t written = 0;
+    stream->next_out = to;
+    while (inflater->status == Z_OK) {
+        const unsigned in = piece(inflater->unread), out = piece(to_count - written);
+        stream->avail_in = in;
+        stream->avail_out = out;
+        inflater->status = inflate(stream, Z_NO_FLUSH);
+        inflater->unread -= in - stream->avail_in;
+        written += out - stream->avail_out;
+        if (inflater->status == Z_OK && in == stream->avail_in && out == stream->avail_out)
+            inflater->status = Z_BUF_ERROR;
+    }
+    return written;
+}
+
 // The status of the last step; how many bytes of `from` were left, and how many came out.
 static int run(const void *from, size_t from_count, void *to, size_t to_count, size_t *unread, size_t *written) {
+    octet_inflater inflater;
     *unread = from_count;
     *written = 0;
-    if (!octet_zlib_available()) return MISSING;
-    z_stream stream;
-    memset(&stream, 0, sizeof stream);
-    int status = inflate_init2(&stream, raw_deflate_window, version, (int)sizeof stream);
-    if (status != Z_OK) return status;
-    stream.next_in = from;
-    stream.next_out = to;
-    while (status == Z_OK) {
-        const unsigned in = piece(*unread), out = piece(to_count - *written);
-        stream.avail_in = in;
-        stream.avail_out = out;
-        status = inflate(&stream, Z_NO_FLUSH);
-        *unread -= in - stream.avail_in;
-        *written += out - stream.avail_out;
-        if (status == Z_OK && in == stream.avail_in && out == stream.avail_out) status = Z_BUF_ERROR;
+    if (begin(&inflater, from, from_count) != Z_OK) return inflater.status;
+    *written = advance(&inflater, to, to_count);
+    *unread = inflater.unread;
+    inflate_end(&inflater.stream);
+    return inflater.status;
+}
+
+octet_inflater *octet_inflater_create(const void *from, size_t from_count) {
+    octet_inflater *inflater = malloc(sizeof *inflater);
+    if (inflater && begin(inflater, from, from_count) != Z_OK) {
+        free(inflater);
+        return NULL;
     }
-    inflate_end(&stream);
-    return status;
+    return inflater;
+}
+
+size_t octet_inflater_read(octet_inflater *inflater, void *to, size_t to_count) {
+    // A full target is no fault: the next one may take more.
+    if (inflater->status == Z_BUF_ERROR) inflater->status = Z_OK;
+    return advance(inflater, to, to_count);
+}
+
+size_t octet_inflater_unread(const octet_inflater *inflater) { return inflater->unread; }
+
+bool octet_inflater_ends(octet_inflater *inflater) {
+    // zlib may not have seen yet that the stream ends.
+    unsigned char surplus;
+    return octet_inflater_read(inflater, &surplus, 1) == 0 && inflater->status == Z_STREAM_END && inflater->unread == 0;
+}
+
+void octet_inflater_destroy(octet_inflater *inflater) {
+    if (!inflater) return;
+    inflate_end(&inflater->stream);
+    free(inflater);
 }
 
 int octet_inflate_raw(const void *from, size_t from_count, void *to, size_t to_count) {

@@ -25,6 +25,23 @@ int octet_inflate_raw(const void *from, size_t from_count, void *to, size_t to_c
 // before the end or the first fault of the stream; 0 if there is no zlib.
 size_t octet_inflate_raw_prefix(const void *from, size_t from_count, void *to, size_t to_count);
 
+// Decompresses raw deflate data piece by piece. `from` must stay where it is until the inflater is destroyed.
+typedef struct octet_inflater octet_inflater;
+
+// NULL if there is no zlib or no memory.
+octet_inflater *octet_inflater_create(const void *from, size_t from_count);
+
+// The next to_count bytes. Gives how many came out: fewer at the end or at the first fault of the stream.
+size_t octet_inflater_read(octet_inflater *inflater, void *to, size_t to_count);
+
+// How many bytes of `from` are not read yet.
+size_t octet_inflater_unread(const octet_inflater *inflater);
+
+// Whether nothing is left: the stream ends here, and `from` with it.
+bool octet_inflater_ends(octet_inflater *inflater);
+
+void octet_inflater_destroy(octet_inflater *inflater);
+
 // CRC-32 (the polynomial of zip and gzip) of bytes that follow on those with the checksum `crc`; 0 to begin with.
 // Works without zlib too, more slowly.
 uint32_t octet_crc32(uint32_t crc, const void *bytes, size_t count);

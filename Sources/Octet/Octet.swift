@@ -3,5 +3,6 @@
 @_exported import OctetEngine
 @_exported import OctetFormats
 @_exported import OctetGraph
+@_exported import OctetInspect
 @_exported import OctetNN
 @_exported import OctetQuantization

@@ -12,12 +12,18 @@ struct OctetCommand: ParsableCommand {
       The environment variable OCTET_ISA forces an instruction set; 'octet cpu' lists them.
       """,
     version: "octet 0.1.0",
-    subcommands: [DemoCommand.self, CPUCommand.self, BenchCommand.self, ConvertCommand.self, ConformanceCommand.self])
+    subcommands: [
+      RunCommand.self, InspectCommand.self, CompareCommand.self, ConvertCommand.self, BenchCommand.self,
+      ConformanceCommand.self, CPUCommand.self, DemoCommand.self,
+    ])
 
   static func main() {
     do {
       var command = try parseAsRoot()
       try command.run()
+    } catch let error as WrongUse {
+      complain("octet: \(error.reason)")
+      Foundation.exit(2)
     } catch {
       switch exitCode(for: error) {
       case .success:
@@ -36,4 +42,11 @@ struct OctetCommand: ParsableCommand {
   private static func complain(_ text: String) {
     FileHandle.standardError.write(Data((text + "\n").utf8))
   }
+}
+
+/// A command that was used wrongly, as comes out only while it runs.
+struct WrongUse: Error {
+  let reason: String
+
+  init(_ reason: String) { self.reason = reason }
 }

@@ -15,6 +15,8 @@ final class PreparedRun {
   private let outputSlots: [(slot: Int, index: Int)]
   let memory: Memory
   let calls: [Call]
+  /// Which of the calls each step of the plan makes.
+  let callsOfSteps: [Range<Int>]
   /// Bytes of the memory.
   let byteCount: Int
 
@@ -47,7 +49,13 @@ final class PreparedRun {
     }
     memory = Memory(
       shapes: shapes, offsets: offsets, arenaSize: size, scratchSize: scratch, workspaceSize: workspace)
-    calls = try plan.steps.flatMap { [memory] in try $0.bind(memory) }
+    var (calls, ranges): ([Call], [Range<Int>]) = ([], [])
+    for step in plan.steps {
+      let start = calls.count
+      calls += try step.bind(memory)
+      ranges.append(start..<calls.count)
+    }
+    (self.calls, callsOfSteps) = (calls, ranges)
     outputShapes = plan.outputs.map(shapes.shape)
     let aliases = Dictionary(grouping: plan.slots.indices) { plan.slots[$0].root }
     func slots(of values: [Int]) -> [(slot: Int, index: Int)] {

@@ -1,3 +1,4 @@
+import Dispatch
 import Foundation
 public import OctetCore
 import OctetGraph
@@ -62,6 +63,30 @@ public final class Session {
     withExtendedLifetime(inputs) {}
     try prepared.memory.throwFailure()
     return results
+  }
+
+  /// The time of each step of the plan, in its order, in seconds: the best of `rounds` runs.
+  ///
+  /// - Throws: as ``run(_:)-([Tensor])``.
+  public func stepTimes(_ inputs: [Tensor], rounds: Int) throws -> [StepTime] {
+    let prepared = try prepare(inputs)
+    try prepared.checkNumbers(inputs)
+    let results = prepared.makeResults()
+    prepared.connect(inputs, results)
+    var best = [Double](repeating: .infinity, count: plan.steps.count)
+    for _ in 0..<max(rounds, 1) {
+      for (step, range) in prepared.callsOfSteps.enumerated() {
+        let start = DispatchTime.now().uptimeNanoseconds
+        for call in prepared.calls[range] { pool.run(call) }
+        best[step] = min(best[step], Double(DispatchTime.now().uptimeNanoseconds - start) * 1e-9)
+      }
+      try prepared.memory.throwFailure()
+    }
+    withExtendedLifetime((inputs, results)) {}
+    return zip(plan.steps, best).map { step, seconds in
+      StepTime(
+        name: step.name, label: step.label, types: step.outputs.map { plan.slots[$0].dtype }, seconds: seconds)
+    }
   }
 
   /// The memory for inputs of these shapes: as it was used before, or laid out now.

@@ -27,20 +27,37 @@ package final class MappedFile: @unchecked Sendable {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw fileError(path, "a file that can be read") }
     defer { close(descriptor) }
+    bytes = try Self.map(descriptor, path)
+  }
+
+  /// The bytes of an open file.
+  fileprivate init(_ descriptor: Int32, _ path: String) throws {
+    self.path = path
+    bytes = try Self.map(descriptor, path)
+  }
+
+  private static func map(_ descriptor: Int32, _ path: String) throws -> UnsafeRawBufferPointer {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { throw fileError(path, "a file that can be read") }
     guard isRegularFile(status) else {
       throw OctetError(.fileAccess, path, expected: "a regular file", found: "a folder, pipe or device")
     }
     let count = Int(status.st_size)
-    guard count > 0 else {
-      bytes = UnsafeRawBufferPointer(start: nil, count: 0)
-      return
-    }
+    guard count > 0 else { return UnsafeRawBufferPointer(start: nil, count: 0) }
     guard let base = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0), base != MAP_FAILED else {
       throw fileError(path, "a file of \(count) bytes that can be mapped")
     }
-    bytes = UnsafeRawBufferPointer(start: base, count: count)
+    return UnsafeRawBufferPointer(start: base, count: count)
+  }
+
+  /// Gives back the memory of a range that is not needed for a while; it is read anew when it is.
+  package func release(_ range: Range<Int>) {
+    let page = Int(getpagesize())
+    // Whole pages inside the range, so that neighbours keep theirs; the first one is shared with what came before.
+    let start = range.lowerBound / page * page
+    let end = range.upperBound / page * page
+    guard let base = bytes.baseAddress, start < end else { return }
+    madvise(UnsafeMutableRawPointer(mutating: base + start), end - start, MADV_DONTNEED)
   }
 
   deinit {
@@ -113,13 +130,7 @@ package func writeWhole(to path: String, _ body: (inout FileWriter) throws -> Vo
   try checkForTerminator(path)
   let target = try followingLinks(path)
   let folder = target.lastIndex(of: "/").map { String(target[...$0]) } ?? ""
-  var temporary = ""
-  var descriptor: Int32 = -1
-  repeat {
-    temporary = folder + ".octet-" + String(UInt64.random(in: 0...UInt64.max), radix: 16) + ".tmp"
-    descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-  } while descriptor < 0 && (errno == EEXIST || errno == EINTR)
-  guard descriptor >= 0 else { throw fileError(path, "a folder where files can be made") }
+  let (temporary, descriptor) = try makeTemporaryFile(in: folder, for: path)
   var isOpen = true
   do {
     var writer = FileWriter(descriptor: descriptor, path: path)
@@ -140,6 +151,49 @@ package func writeWhole(to path: String, _ body: (inout FileWriter) throws -> Vo
     fsync(folderDescriptor)
     close(folderDescriptor)
   }
+}
+
+/// A file that grows, without a name: it is gone when this object is, or when the process ends in whatever way.
+final class SpoolFile {
+  private let descriptor: Int32
+  private let path: String
+  private var writer: FileWriter
+
+  /// - Parameter path: a file in whose folder there is room.
+  /// - Throws: `OctetError` (`fileAccess`) if no file can be made there.
+  init(beside path: String) throws {
+    try checkForTerminator(path)
+    let target = try followingLinks(path)
+    let folder = target.lastIndex(of: "/").map { String(target[...$0]) } ?? ""
+    let (temporary, descriptor) = try makeTemporaryFile(in: folder, for: path)
+    unlink(temporary)
+    self.descriptor = descriptor
+    self.path = path
+    writer = FileWriter(descriptor: descriptor, path: path)
+  }
+
+  deinit { close(descriptor) }
+
+  /// - Throws: `OctetError` (`fileAccess`) if the system cannot take them (a full disk).
+  func write(_ bytes: UnsafeRawBufferPointer) throws { try writer.write(bytes) }
+
+  /// Everything that was written so far.
+  func contents() throws -> MappedFile {
+    try writer.flush()
+    return try MappedFile(descriptor, path)
+  }
+}
+
+/// A new file that is open for reading and writing, under a name that nobody has.
+private func makeTemporaryFile(in folder: String, for path: String) throws -> (name: String, descriptor: Int32) {
+  var temporary = ""
+  var descriptor: Int32 = -1
+  repeat {
+    temporary = folder + ".octet-" + String(UInt64.random(in: 0...UInt64.max), radix: 16) + ".tmp"
+    descriptor = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+  } while descriptor < 0 && (errno == EEXIST || errno == EINTR)
+  guard descriptor >= 0 else { throw fileError(path, "a folder where files can be made") }
+  return (temporary, descriptor)
 }
 
 /// The path behind symbolic links, if there is a file already.

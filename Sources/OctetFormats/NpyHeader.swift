@@ -77,8 +77,13 @@ struct NpyHeader {
   ///   tensor; `invalidArgument` for a shape of thousands of dimensions.
   static func bytes(of tensor: Tensor) throws -> [UInt8] {
     try tensor.requireConcrete("its elements")
+    return try bytes(tensor.dtype, tensor.shape)
+  }
+
+  /// The header of a tensor of this type and shape.
+  static func bytes(_ dtype: DType, _ shape: [Int]) throws -> [UInt8] {
     let description =
-      switch tensor.dtype {
+      switch dtype {
       case .float32: "<f4"
       case .float16: "<f2"
       case .uint8: "|u1"
@@ -91,15 +96,15 @@ struct NpyHeader {
       case .uint4, .int4:
         throw OctetError(
           .unsupported, "dtype", expected: "an element type that npy has (safetensors keeps 4-bit types)",
-          found: tensor.dtype.rawValue)
+          found: dtype.rawValue)
       }
-    let sizes = tensor.shape.map(String.init).joined(separator: ", ") + (tensor.rank == 1 ? "," : "")
+    let sizes = shape.map(String.init).joined(separator: ", ") + (shape.count == 1 ? "," : "")
     var text = Array("{'descr': '\(description)', 'fortran_order': False, 'shape': (\(sizes)), }".utf8)
     let unpadded = 10 + text.count + 1
     text.append(contentsOf: repeatElement(UInt8(ascii: " "), count: (64 - unpadded % 64) % 64))
     text.append(UInt8(ascii: "\n"))
     guard let length = UInt16(exactly: text.count) else {
-      throw OctetError(.invalidArgument, "shape", expected: "few dimensions", found: "\(tensor.rank)")
+      throw OctetError(.invalidArgument, "shape", expected: "few dimensions", found: "\(shape.count)")
     }
     var header = magic + [1, 0]
     header.appendLittleEndian(length)

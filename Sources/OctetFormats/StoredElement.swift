@@ -12,6 +12,15 @@ enum StoredElement: Equatable {
   /// → int64; larger values are an error.
   case uint64
 
+  /// The type of the elements of the tensor.
+  var dtype: DType {
+    switch self {
+    case .same(let dtype): dtype
+    case .float64, .bfloat16: .float32
+    case .uint32, .uint64: .int64
+    }
+  }
+
   var byteWidth: Int {
     switch self {
     case .same(let dtype): dtype.bitWidth / 8

@@ -39,7 +39,7 @@ struct LayeringTests {
   @Test func layering() throws {
     #expect(
       libraries.isSuperset(of: [
-        "OctetCore", "OctetGraph", "OctetNN", "OctetQuantization", "OctetEngine", "OctetFormats",
+        "OctetCore", "OctetGraph", "OctetNN", "OctetQuantization", "OctetEngine", "OctetInspect", "OctetFormats",
       ]))
     for name in libraries.sorted() {
       let target = package.targets[name]!

@@ -5,7 +5,7 @@ import Octet
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
-    abstract: "Time kernels beside what the CPU can reach.",
+    abstract: "Time models, or kernels beside what the CPU can reach.",
     usage: "octet bench <what> [<name=value> ...] [--m <m>] [--n <n>] [--k <k>] [<options>]",
     discussion: """
       Without parameters a committed list of problems runs. With parameters one problem of each kind that has them; what
@@ -14,6 +14,10 @@ struct BenchCommand: ParsableCommand {
 
       Times are the best and the median of several hundred short repetitions; gmacs (10⁹ multiply-accumulates a second),
       gbs (10⁹ bytes a second, read and written once each) and fraction (gmacs / peak_gmacs) are of the best.
+
+      'octet bench MODEL [MODEL ...]' times models instead (.onnx, or saved by Octet; a float one and an int8 one, say):
+      milliseconds a run and microseconds of each step of the plan, for one sample of drawn numbers or the first of
+      --inputs, on --threads.
 
       'octet bench call' times the smallest int8 product (1 × 1 × 1 to uint8) instead: called from C, called from Swift as
       the engine does, and as a session of one layer, which quantizes before and dequantizes after; and two threads that
@@ -28,7 +32,7 @@ struct BenchCommand: ParsableCommand {
 
   @Argument(
     help: ArgumentHelp(
-      "\(Suite.all.map(\.name).joined(separator: ", ")), call, calibrate, networks, or any kind of kernel (softmax, add …).",
+      "\(Suite.all.map(\.name).joined(separator: ", ")), call, calibrate, networks, a model file, or any kind of kernel (softmax, add …).",
       valueName: "what"))
   var what: String
 
@@ -56,6 +60,11 @@ struct BenchCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Threads.", valueName: "n"))
   var threads = 1
 
+  @Option(help: ArgumentHelp("Data for a model: as for 'octet run'.", valueName: "data"))
+  var inputs: String?
+
+  @OptionGroup var options: ModelOptions
+
   @Flag(help: "Print JSON.")
   var json = false
 
@@ -78,7 +87,21 @@ struct BenchCommand: ParsableCommand {
     let rows: [Row]
   }
 
+  /// Whether the first argument is a file rather than something to measure.
+  private var isModel: Bool {
+    what.contains("/") || what.hasSuffix(".onnx") || what.hasSuffix(".safetensors")
+  }
+
   func validate() throws {
+    if isModel {
+      guard [m, n, k] == [nil, nil, nil], weights == nil, isa == nil, !suite else {
+        throw ValidationError("models take --inputs, --dimension and --threads; OCTET_ISA chooses the instruction set")
+      }
+      return try validateThreads()
+    }
+    guard inputs == nil, options.sizes.isEmpty else {
+      throw ValidationError("--inputs and --dimension are for model files, not for \(what)")
+    }
     if what == "call" {
       guard parameters.isEmpty, [m, n, k] == [nil, nil, nil], weights == nil, isa == nil, threads == 1, !suite else {
         throw ValidationError("call takes no parameters; OCTET_ISA chooses the instruction set")
@@ -99,9 +122,7 @@ struct BenchCommand: ParsableCommand {
         throw ValidationError("calibrate takes --threads alone; OCTET_ISA chooses the instruction set")
       }
     }
-    guard (1...1024).contains(threads) else {
-      throw ValidationError("--threads takes a number from 1 to 1024, not \(threads)")
-    }
+    try validateThreads()
     if let isa, !InstructionSet.all.contains(where: { $0.name == isa && $0.isSupported }) {
       let names = InstructionSet.all.filter(\.isSupported).map(\.name).joined(separator: ", ")
       throw ValidationError("--isa takes what this CPU has (\(names)), not \(isa)")
@@ -109,7 +130,18 @@ struct BenchCommand: ParsableCommand {
     if what != "networks" && what != "calibrate" { _ = try problems() }
   }
 
+  private func validateThreads() throws {
+    guard (1...1024).contains(threads) else {
+      throw ValidationError("--threads takes a number from 1 to 1024, not \(threads)")
+    }
+  }
+
   func run() throws {
+    if isModel {
+      let report = try ModelReport(
+        [what] + parameters, data: inputs, dimensions: options.dimensions, threads: threads)
+      return try report.show(json: json)
+    }
     if what == "call" { return try CallReport().show(json: json) }
     if what == "networks" { return try NetworksReport(parameters, threads: threads).show(json: json) }
     if what == "calibrate" { return try CalibrationReport(threads: threads).show(json: json) }

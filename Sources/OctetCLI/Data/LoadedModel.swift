@@ -1,0 +1,98 @@
+import ArgumentParser
+import Foundation
+import Octet
+import OctetONNX
+
+/// A model file: `.onnx`, or one that Octet has saved.
+struct LoadedModel {
+  let path: String
+  let graph: Graph
+  /// What an `.onnx` file says of itself; `nil` for a saved model.
+  let metadata: ONNXMetadata?
+
+  /// Tells the kinds of file apart by their contents.
+  ///
+  /// - Parameter dimensions: sizes for symbolic dimensions of inputs, by name.
+  /// - Throws: `OctetError` as `ONNXModel` and `Graph(contentsOf:)`; `unknownName` for a dimension that is not there.
+  init(_ path: String, dimensions: [String: Int] = [:]) throws {
+    self.path = path
+    // A safetensors file begins with the length of its header, a JSON object.
+    if try MappedFile(path).withUnsafeBytes({ $0.count > 8 && $0[8] == UInt8(ascii: "{") && $0[7] == 0 }) {
+      metadata = nil
+      graph = try naming(path) { try Graph(contentsOf: path).fixing(dimensions) }
+    } else {
+      let model = try ONNXModel(contentsOf: path, dimensions: dimensions)
+      metadata = model.metadata
+      graph = model.graph
+    }
+  }
+
+  /// The model ready to run, fused.
+  func session(threads: Int?) throws -> Session {
+    try naming(path) { Session(try Plan(graph.fused()), threads: threads) }
+  }
+}
+
+extension Graph {
+  /// This graph with sizes for symbolic dimensions of its inputs.
+  fileprivate func fixing(_ dimensions: [String: Int]) throws -> Graph {
+    let names = Set(inputs.flatMap(\.type.shape).filter { $0.size == nil }.map(\.description))
+    if let stranger = dimensions.keys.filter({ !names.contains($0) }).min() {
+      throw OctetError(
+        .unknownName, "dimensions", expected: names.isEmpty ? "none" : nearNames(to: stranger, in: names), found: stranger)
+    }
+    var graph = self
+    for index in graph.inputs.indices {
+      graph.inputs[index].type.shape = graph.inputs[index].type.shape.map { dimension in
+        dimensions[dimension.description].map { .fixed($0) } ?? dimension
+      }
+    }
+    return try graph.validated()
+  }
+}
+
+/// Options of every command that reads a model.
+struct ModelOptions: ParsableArguments {
+  @Option(
+    name: .customLong("dimension"),
+    help: ArgumentHelp(
+      "A size for a dimension of the inputs that the model leaves open; may be repeated.", valueName: "name=size"))
+  var sizes: [String] = []
+
+  var dimensions: [String: Int] {
+    Dictionary(sizes.compactMap(Self.parse).map { ($0.name, $0.size) }) { $1 }
+  }
+
+  func validate() throws {
+    if let wrong = sizes.first(where: { Self.parse($0) == nil }) {
+      throw ValidationError("--dimension takes a name and a size from 1 up, such as N=1, not \(wrong)")
+    }
+  }
+
+  private static func parse(_ text: String) -> (name: String, size: Int)? {
+    guard let sign = text.lastIndex(of: "="), let size = Int(text[text.index(after: sign)...]), size > 0 else { return nil }
+    return (String(text[..<sign]), size)
+  }
+}
+
+/// Options of every command that runs a model on data.
+struct DataOptions: ParsableArguments {
+  @Option(
+    name: .customLong("inputs"),
+    help: ArgumentHelp(
+      "One .npz (arrays by input name, first axis = samples), or a folder of .npz (one run each).", valueName: "data"))
+  var path: String
+
+  @Option(help: ArgumentHelp("How many samples of one .npz run at a time.", valueName: "n"))
+  var batch = 1
+
+  @Option(help: ArgumentHelp("Threads; all cores if not given.", valueName: "n"))
+  var threads: Int?
+
+  func validate() throws {
+    guard batch >= 1 else { throw ValidationError("--batch takes a number from 1 up, not \(batch)") }
+    if let threads, !(1...1024).contains(threads) {
+      throw ValidationError("--threads takes a number from 1 to 1024, not \(threads)")
+    }
+  }
+}
