@@ -65,7 +65,7 @@ struct ModelOptions: ParsableArguments {
 
   func validate() throws {
     if let wrong = sizes.first(where: { Self.parse($0) == nil }) {
-      throw ValidationError("--dimension takes a name and a size from 1 up, such as N=1, not \(wrong)")
+      throw ValidationError("--dimension takes name=size with a size from 1 up, such as N=1, not \(wrong)")
     }
   }
 
