@@ -68,7 +68,8 @@ public struct NpzArchive: Sendable {
       }
       let isWhole = header.isColumnMajor && header.shape.count > 1
       return try NpzRows(
-        "\(path): \(excerpt(entry.name))", entry, header, file, whole: isWhole ? Self.tensor(entry, bytes, of: file) : nil)
+        "\(path): \(excerpt(entry.name))", entry, header, file,
+        whole: isWhole ? Self.tensor(entry, bytes, of: file) : nil)
     }
   }
 
@@ -99,7 +100,9 @@ public struct NpzArchive: Sendable {
     }
   }
 
-  private static func tensor(_ entry: ZipDirectory.Entry, _ bytes: UnsafeRawBufferPointer, of file: MappedFile) throws -> Tensor {
+  private static func tensor(_ entry: ZipDirectory.Entry, _ bytes: UnsafeRawBufferPointer, of file: MappedFile) throws
+    -> Tensor
+  {
     switch entry.method {
     case .stored:
       try check(octet_crc32(0, bytes.baseAddress, bytes.count), against: entry.crc32)

@@ -24,7 +24,8 @@ public final class NpzRows {
     (self.name, self.entry, self.header, self.file, self.whole) = (name, entry, header, file, whole)
     inflater =
       whole == nil && entry.method == .deflated
-      ? file.withUnsafeBytes { octet_inflater_create($0.baseAddress! + entry.range.lowerBound, entry.range.count) } : nil
+      ? file.withUnsafeBytes { octet_inflater_create($0.baseAddress! + entry.range.lowerBound, entry.range.count) }
+      : nil
     if whole == nil {
       guard entry.method == .stored || inflater != nil else { throw noMemory(0) }
       _ = try bytes(header.byteCount)

@@ -35,7 +35,11 @@ public struct GraphSummary: Sendable {
     let isInForm =
       quantizeCount + dequantizeCount > 0
       || graph.nodes.contains { node in
-        if case .recurrent(let payload) = node.op { payload.activations != nil } else { node.op.kind == .dynamicQuantize }
+        if case .recurrent(let payload) = node.op {
+          payload.activations != nil
+        } else {
+          node.op.kind == .dynamicQuantize
+        }
       }
     let roles = isInForm ? QuantizedForm(graph).roles : []
     integerCount = roles.count { $0 == .integer }
@@ -50,7 +54,8 @@ public struct GraphSummary: Sendable {
     ).map { ($0.item, $0.count) }
   }
 
-  private static func counted<Item: Hashable>(_ items: [Item], by name: (Item) -> String) -> [(item: Item, count: Int)] {
+  private static func counted<Item: Hashable>(_ items: [Item], by name: (Item) -> String) -> [(item: Item, count: Int)]
+  {
     Dictionary(grouping: items) { $0 }.map { ($0.key, $0.value.count) }
       .sorted { ($1.1, name($0.0)) < ($0.1, name($1.0)) }
   }

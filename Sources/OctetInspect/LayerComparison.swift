@@ -63,7 +63,8 @@ public struct LayerComparison: Sendable {
     try graph.inputs.map { input in
       guard let tensor = inputs[input.name] else {
         throw OctetError(
-          .unknownName, "inputs", expected: "an input named \(input.name)", found: nearNames(to: input.name, in: inputs.keys))
+          .unknownName, "inputs", expected: "an input named \(input.name)",
+          found: nearNames(to: input.name, in: inputs.keys))
       }
       return tensor
     }

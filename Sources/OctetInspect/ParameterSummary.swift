@@ -18,7 +18,9 @@ extension Graph {
   public func parameterSummaries() -> [ParameterSummary] {
     let consumers = consumers
     var seen: Set<String> = []
-    let names = nodes.flatMap { $0.inputs.compactMap { $0 } }.filter { parameters[$0] != nil && seen.insert($0).inserted }
+    let names = nodes.flatMap { $0.inputs.compactMap { $0 } }.filter {
+      parameters[$0] != nil && seen.insert($0).inserted
+    }
     return (names + parameters.keys.filter { !seen.contains($0) }.sorted()).map { name in
       var quantization: QuantizationParameters?
       let users = (consumers[name] ?? []).flatMap { index -> [Int] in

@@ -5,7 +5,9 @@ import Testing
 
 @Suite("octet run")
 struct RunTests {
-  @Test(arguments: ["digits_cnn", "fmnist_cnn"], [1, 2, 5]) func givesWhatONNXRuntimeGives(_ name: String, batch: Int) throws {
+  @Test(arguments: ["digits_cnn", "fmnist_cnn"], [1, 2, 5]) func givesWhatONNXRuntimeGives(_ name: String, batch: Int)
+    throws
+  {
     let vectors = try ModelFiles.vectors(name)
     try ModelFiles.use { files in
       let data = try files.put(["x": vectors.tensor("input/x")], "data.npz")
@@ -24,7 +26,9 @@ struct RunTests {
   @Test func aSequenceIsNoBatch() throws {
     let vectors = try ModelFiles.vectors("silero_vad_16k_sequence")
     let model = ModelFiles.example("silero_vad_16k_sequence")
-    let (input, h, c) = (try vectors.tensor("input/input"), try vectors.tensor("input/h"), try vectors.tensor("input/c"))
+    let (input, h, c) = (
+      try vectors.tensor("input/input"), try vectors.tensor("input/h"), try vectors.tensor("input/c")
+    )
     try ModelFiles.use { files in
       let data = try files.put(["input": input, "h": h, "c": c], "one.npz")
       let report = try Octet.json("run", model, "--inputs", data, "--output", files.path("out.npz"), "--json")
@@ -35,7 +39,9 @@ struct RunTests {
 
       let twice = try Tensor(input.scalars(as: Float.self) + input.scalars(as: Float.self), shape: [2] + input.shape)
       let two = try files.put(["input": twice, "h": h, "c": c], "two.npz")
-      #expect(try Octet.json("run", model, "--inputs", two, "--output", files.path("out2.npz"), "--json")["runs"] as? Int == 2)
+      #expect(
+        try Octet.json("run", model, "--inputs", two, "--output", files.path("out2.npz"), "--json")["runs"] as? Int == 2
+      )
       for (name, tensor) in try files.read("out2.npz") {
         let expected = try vectors.tensor("output/\(name)")
         #expect(tensor.shape == [2] + expected.shape)
@@ -60,7 +66,8 @@ struct RunTests {
       let result = try Octet.run(
         "run", ModelFiles.example("digits_cnn"), "--inputs", files.path("in"), "--output", files.path("out"))
       #expect(result.code == 0)
-      #expect(try FileManager.default.contentsOfDirectory(atPath: files.path("out")).sorted() == ["all.npz", "first.npz"])
+      #expect(
+        try FileManager.default.contentsOfDirectory(atPath: files.path("out")).sorted() == ["all.npz", "first.npz"])
       for (name, expected) in [("all", logits), ("first", try logits[0..<1])] {
         let found = try #require(try files.read("out/\(name).npz")["logits"])
         #expect(try discrepancy(found, expected, absolute: 1e-4, relative: 0) == nil)
@@ -83,7 +90,8 @@ struct RunTests {
 
       let uneven = try files.put(["x": x, "y": y[0..<4]], "uneven.npz")
       let wrong = try Octet.run("run", model, "--inputs", uneven, "--output", files.path("no.npz"))
-      #expect(wrong.code == 1 && wrong.errors.contains("input y: expected 5 samples") && wrong.errors.contains("found 4"))
+      #expect(
+        wrong.code == 1 && wrong.errors.contains("input y: expected 5 samples") && wrong.errors.contains("found 4"))
       #expect(try !files.names.contains("no.npz"))
     }
   }
@@ -112,7 +120,8 @@ struct RunTests {
       }
       let data = try files.put(["x": x], "data.npz")
       for (model, output, complaint) in [
-        (files.path("nope.onnx"), old, "can be read"), (data, old, "protocol buffer"), (model, files.path("no/out.npz"), "folder"),
+        (files.path("nope.onnx"), old, "can be read"), (data, old, "protocol buffer"),
+        (model, files.path("no/out.npz"), "folder"),
         (model, files.folder, "regular file"),
       ] {
         let result = try Octet.run("run", model, "--inputs", data, "--output", output)

@@ -42,7 +42,8 @@ import Testing
     var difference = Difference()
     let two = try Tensor([Float(1), 2], shape: [2])
     #expect(octetError { try difference.add(two, reference: Tensor([Float(1)], shape: [1])) }?.code == .shapeMismatch)
-    #expect(octetError { try difference.add(two, reference: Tensor([Int8(1), 2], shape: [2])) }?.code == .dtypeMismatch)
+    #expect(
+      octetError { try difference.add(two, reference: Tensor([Int8(1), 2], shape: [2])) }?.code == .dtypeMismatch)
     #expect(difference.elements == 0)
   }
 }

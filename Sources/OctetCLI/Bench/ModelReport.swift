@@ -31,7 +31,9 @@ struct ModelReport: Encodable {
       let model = try LoadedModel(path, dimensions: dimensions)
       let graph = model.graph
       let given = try data.map { try Samples($0, for: graph, batch: 1).next()!.inputs }
-      let inputs = try naming(path) { try given.map { given in graph.inputs.map { given[$0.name]! } } ?? Self.inputs(of: graph) }
+      let inputs = try naming(path) {
+        try given.map { given in graph.inputs.map { given[$0.name]! } } ?? Self.inputs(of: graph)
+      }
       let session = try model.session(threads: threads)
       _ = try session.run(inputs)
       // The first run was the one that could fail.

@@ -39,7 +39,8 @@ extension Graph {
     let names = Set(inputs.flatMap(\.type.shape).filter { $0.size == nil }.map(\.description))
     if let stranger = dimensions.keys.filter({ !names.contains($0) }).min() {
       throw OctetError(
-        .unknownName, "dimensions", expected: names.isEmpty ? "none" : nearNames(to: stranger, in: names), found: stranger)
+        .unknownName, "dimensions", expected: names.isEmpty ? "none" : nearNames(to: stranger, in: names),
+        found: stranger)
     }
     var graph = self
     for index in graph.inputs.indices {
@@ -70,7 +71,9 @@ struct ModelOptions: ParsableArguments {
   }
 
   private static func parse(_ text: String) -> (name: String, size: Int)? {
-    guard let sign = text.lastIndex(of: "="), let size = Int(text[text.index(after: sign)...]), size > 0 else { return nil }
+    guard let sign = text.lastIndex(of: "="), let size = Int(text[text.index(after: sign)...]), size > 0 else {
+      return nil
+    }
     return (String(text[..<sign]), size)
   }
 }

@@ -39,7 +39,8 @@ final class OutputFile {
       } catch let error as OctetError where error.code == .shapeMismatch {
         throw OctetError(
           error.code, error.subject,
-          expected: "\(error.expected) (for outputs of several shapes: --inputs with a folder of .npz)", found: error.found)
+          expected: "\(error.expected) (for outputs of several shapes: --inputs with a folder of .npz)",
+          found: error.found)
       }
     }
   }

@@ -139,7 +139,8 @@ final class Samples {
       guard count == runCount && isSame || isOnce else {
         throw OctetError(
           .shapeMismatch, "input \(measure.input.name)",
-          expected: "\(all!.samples) samples, as input \(all!.input.name) has, for \(runCount) runs", found: "\(measure.samples)")
+          expected: "\(all!.samples) samples, as input \(all!.input.name) has, for \(runCount) runs",
+          found: "\(measure.samples)")
       }
     }
     let feeds = try measures.map { measure in

@@ -84,7 +84,8 @@ struct CompareCommand: ParsableCommand {
     }
     progress.finish()
     let report = Report(
-      samples: samples.sampleCount, runs: samples.runCount, outputs: zip(names, differences).map { Report.Row($0, nil, $1) },
+      samples: samples.sampleCount, runs: samples.runCount,
+      outputs: zip(names, differences).map { Report.Row($0, nil, $1) },
       layer_runs: layerRuns,
       layers: layerRuns == 0 ? [] : layerwise.worstFirst.map { Report.Row($0.value, $0.kind.rawValue, $0.difference) })
     if json { return try printJSON(report) }
@@ -125,6 +126,8 @@ struct CompareCommand: ParsableCommand {
     for row in report.layers {
       layers.append(row.name, row.operation!, decibels(row), significant(row.largest_difference))
     }
-    print("\n\(layers)\n\nlayers: of the first \(report.layer_runs == 1 ? "run" : "\(report.layer_runs) runs"), the worst first")
+    print(
+      "\n\(layers)\n\nlayers: of the first \(report.layer_runs == 1 ? "run" : "\(report.layer_runs) runs"), the worst first"
+    )
   }
 }

@@ -86,7 +86,8 @@ private struct GraphRows: Encodable {
     inputs = graph.inputs.map { value($0.name, $0.type) }
     nodes = graph.nodes.map { node in
       Node(
-        name: node.name, operation: node.op.kind.rawValue, attributes: node.op.operation.attributes, inputs: node.inputs,
+        name: node.name, operation: node.op.kind.rawValue, attributes: node.op.operation.attributes,
+        inputs: node.inputs,
         outputs: node.outputs.map { value($0, graph.types[$0]) }, modules: node.modules)
     }
     outputs = Dictionary(uniqueKeysWithValues: graph.outputs.map { ($0.name, $0.value) })

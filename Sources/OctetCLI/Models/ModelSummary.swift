@@ -55,7 +55,8 @@ struct ModelSummary: Encodable {
         case .whole: input.type.rank == 0 ? nil as String? : "part of a sample"
         }
       return Value(
-        name: input.name, dtype: input.type.dtype.rawValue, shape: input.type.shape.map(\.description), first_axis: first)
+        name: input.name, dtype: input.type.dtype.rawValue, shape: input.type.shape.map(\.description),
+        first_axis: first)
     }
     outputs = graph.outputs.map { output in
       let type = graph.types[output.value]!
