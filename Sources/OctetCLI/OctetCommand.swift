@@ -13,8 +13,8 @@ struct OctetCommand: ParsableCommand {
       """,
     version: "octet 0.1.0",
     subcommands: [
-      RunCommand.self, InspectCommand.self, CompareCommand.self, ConvertCommand.self, BenchCommand.self,
-      ConformanceCommand.self, CPUCommand.self, DemoCommand.self,
+      QuantizeCommand.self, RunCommand.self, InspectCommand.self, CompareCommand.self, ConvertCommand.self,
+      BenchCommand.self, ConformanceCommand.self, CPUCommand.self, DemoCommand.self,
     ])
 
   static func main() {

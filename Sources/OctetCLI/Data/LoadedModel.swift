@@ -34,6 +34,17 @@ struct LoadedModel {
 }
 
 extension Graph {
+  /// An `.onnx` file if the name says so, otherwise a saved model.
+  func write(to path: String, as metadata: ONNXMetadata?) throws {
+    if path.lowercased().hasSuffix(".onnx") {
+      try saveONNX(
+        to: path, name: metadata?.name ?? "octet", documentation: metadata?.documentation ?? "",
+        properties: metadata?.properties ?? [:])
+    } else {
+      try save(to: path)
+    }
+  }
+
   /// This graph with sizes for symbolic dimensions of its inputs.
   fileprivate func fixing(_ dimensions: [String: Int]) throws -> Graph {
     let names = Set(inputs.flatMap(\.type.shape).filter { $0.size == nil }.map(\.description))

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Octet
-import OctetONNX
 
 struct ConvertCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -23,13 +22,7 @@ struct ConvertCommand: ParsableCommand {
   func run() throws {
     let model = try LoadedModel(source, dimensions: options.dimensions)
     let graph = try model.graph.foldingConstants().fused()
-    if destination.lowercased().hasSuffix(".onnx") {
-      try graph.saveONNX(
-        to: destination, name: model.metadata?.name ?? "octet", documentation: model.metadata?.documentation ?? "",
-        properties: model.metadata?.properties ?? [:])
-    } else {
-      try graph.save(to: destination)
-    }
+    try graph.write(to: destination, as: model.metadata)
     print("\(destination): \(graph.nodes.count) operations, \(graph.parameters.count) parameters")
   }
 }
