@@ -87,7 +87,9 @@ struct QuantizeCommand: ParsableCommand {
     let source = try LoadedModel(model, dimensions: options.dimensions)
     let quantization = try Quantization(of: source, by: self)
     let outcome = try quantization.run()
-    let figures = try calibration.map { try Figures(source.graph, outcome.graph, on: $0, batch: batch, threads: threads) }
+    let figures = try calibration.map {
+      try Figures(source.graph, outcome.graph, on: $0, batch: batch, threads: threads)
+    }
     try outcome.graph.write(to: output, as: source.metadata)
     let summary = try QuantizeReport(
       model: model, output: output, mode: quantization.mode, outcome, figures: figures)

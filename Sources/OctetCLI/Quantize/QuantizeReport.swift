@@ -18,7 +18,8 @@ struct Figures: Encodable {
 
   init(_ float: Graph, _ quantized: Graph, on path: String, batch: Int, threads: Int?) throws {
     let sessions = (
-      Session(try Plan(float.foldingConstants().fused()), threads: threads), Session(try Plan(quantized), threads: threads)
+      Session(try Plan(float.foldingConstants().fused()), threads: threads),
+      Session(try Plan(quantized), threads: threads)
     )
     let samples = try Samples(path, for: float, batch: batch)
     let names = float.outputs.map(\.name)
@@ -105,7 +106,8 @@ struct QuantizeReport: Encodable {
       }
       let gain = figures.float_ms / figures.quantized_ms
       print(
-        "a run: \(figures.float_ms.formatted(3)) → \(figures.quantized_ms.formatted(3)) ms (\(gain.formatted(2)) × as fast)")
+        "a run: \(figures.float_ms.formatted(3)) → \(figures.quantized_ms.formatted(3)) ms (\(gain.formatted(2)) × as fast)"
+      )
     }
     print(output)
   }
