@@ -107,7 +107,9 @@ struct Quantization {
     }
     let prepared = try graph.prepareGPTQ(map)
     try calibrate { samples, _ in try prepared.calibrate(samples) }
-    let (linear, report) = try prepared.convert()
+    let progress = Progress("GPTQ", total: 100)
+    defer { progress.finish() }
+    let (linear, report) = try prepared.convert { progress.show(Int($0.fraction * 100)) }
     // What GPTQ is not for (convolutions, embeddings) is rounded.
     let (all, rest) = try linear.quantizeWeights(map)
     return Outcome(all, report, late: Set(rest.quantized.map(\.node)))
