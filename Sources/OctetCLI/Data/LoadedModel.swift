@@ -97,6 +97,14 @@ struct DataOptions: ParsableArguments {
       "One .npz (arrays by input name, first axis = samples), or a folder of .npz (one run each).", valueName: "data"))
   var path: String
 
+  @OptionGroup private var running: RunningOptions
+
+  var batch: Int { running.batch }
+  var threads: Int? { running.threads }
+}
+
+/// How a model runs on data.
+struct RunningOptions: ParsableArguments {
   @Option(help: ArgumentHelp("How many samples of one .npz run at a time.", valueName: "n"))
   var batch = 1
 

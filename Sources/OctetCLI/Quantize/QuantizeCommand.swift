@@ -39,8 +39,10 @@ struct QuantizeCommand: ParsableCommand {
       "One .npz (arrays by input name, first axis = samples), or a folder of .npz (one run each).", valueName: "data"))
   var calibration: String?
 
-  @Option(help: ArgumentHelp("How many samples of one .npz run at a time.", valueName: "n"))
-  var batch = 1
+  @OptionGroup private var running: RunningOptions
+
+  var batch: Int { running.batch }
+  var threads: Int? { running.threads }
 
   @Option(
     help: ArgumentHelp(
@@ -57,9 +59,6 @@ struct QuantizeCommand: ParsableCommand {
   @Flag(help: "Weight-only: 4 bits in groups of 32.")
   var int4 = false
 
-  @Option(help: ArgumentHelp("Threads; all cores if not given.", valueName: "n"))
-  var threads: Int?
-
   @Option(help: ArgumentHelp("Write the figures to this file, as JSON.", valueName: "file"))
   var report: String?
 
@@ -69,10 +68,6 @@ struct QuantizeCommand: ParsableCommand {
   var json = false
 
   func validate() throws {
-    guard batch >= 1 else { throw ValidationError("--batch takes a number from 1 up, not \(batch)") }
-    if let threads, !(1...1024).contains(threads) {
-      throw ValidationError("--threads takes a number from 1 to 1024, not \(threads)")
-    }
     if int4, mode != .weightOnly { throw ValidationError("--int4 is for --mode weight-only") }
     if qconfig != nil, mode == .dynamic || mode == .weightOnly {
       throw ValidationError("--qconfig is for static quantization, not for --mode \(mode.rawValue)")

@@ -78,12 +78,8 @@ struct QuantizeReport: Encodable {
   }
 
   func write(to path: String) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    encoder.nonConformingFloatEncodingStrategy = .convertToString(
-      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
     do {
-      try encoder.encode(self).write(to: URL(filePath: path), options: .atomic)
+      try jsonData(self).write(to: URL(filePath: path), options: .atomic)
     } catch {
       throw OctetError(.fileAccess, path, expected: "a file that can be written", found: error.localizedDescription)
     }

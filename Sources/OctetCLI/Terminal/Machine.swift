@@ -37,11 +37,16 @@ enum Machine {
 
 /// Prints a value as JSON.
 func printJSON(_ value: some Encodable) throws {
+  print(String(decoding: try jsonData(value), as: UTF8.self))
+}
+
+/// The same as a file has it.
+func jsonData(_ value: some Encodable) throws -> Data {
   let encoder = JSONEncoder()
   encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
   encoder.nonConformingFloatEncodingStrategy = .convertToString(
     positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-  print(String(decoding: try encoder.encode(value), as: UTF8.self))
+  return try encoder.encode(value)
 }
 
 extension Double {
