@@ -76,7 +76,7 @@ public struct QuantizedForm: Sendable {
 }
 
 extension Node {
-  var isPairHalf: Bool { op.kind == .quantizeLinear || op.kind == .dequantizeLinear }
+  package var isPairHalf: Bool { op.kind == .quantizeLinear || op.kind == .dequantizeLinear }
 }
 
 extension Op.Kind {

@@ -8,7 +8,8 @@ public struct Difference: Sendable {
   /// `max |value − reference|`; NaN if one of the two, and not the other, was NaN.
   public private(set) var largest = 0.0
   private var signal = 0.0
-  private var noise = 0.0
+  /// `Σ (value − reference)²`.
+  public private(set) var noise = 0.0
   private var rows = 0
   private var agreeing = 0
 
@@ -19,6 +20,12 @@ public struct Difference: Sendable {
 
   /// The ratio of signal to noise in dB, `10 · log₁₀(Σ reference² / Σ (value − reference)²)`; infinite if nothing differs.
   public var sqnr: Double { noise == 0 ? .infinity : 10 * log10(signal / noise) }
+
+  /// Noise divided by signal, both as powers; at most 10⁴, which also stands for values that became NaN.
+  public var noiseRatio: Double {
+    let ratio = noise == 0 ? 0 : noise / signal
+    return ratio < 1e4 ? ratio : 1e4
+  }
 
   /// The share of rows along the last axis whose largest element is at the same place; `nil` if rows have one element.
   public var agreement: Double? { rows == 0 ? nil : Double(agreeing) / Double(rows) }

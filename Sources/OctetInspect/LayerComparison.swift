@@ -45,28 +45,17 @@ public struct LayerComparison: Sendable {
   public mutating func add(_ inputs: [String: Tensor]) throws {
     let index = Dictionary(uniqueKeysWithValues: layers.enumerated().map { ($1.value, $0) })
     var expected: [String: Tensor] = [:]
-    _ = try reference.replay(Self.ordered(inputs, reference)) { value, tensor in
+    _ = try reference.replay(reference.ordered(inputs)) { value, tensor in
       if index[value] != nil { expected[value] = tensor }
       return tensor
     }
     var layers = layers
-    _ = try graph.replay(Self.ordered(inputs, graph)) { value, tensor in
+    _ = try graph.replay(graph.ordered(inputs)) { value, tensor in
       if let layer = index[value], let wanted = expected.removeValue(forKey: value) {
         try layers[layer].difference.add(tensor, reference: wanted)
       }
       return tensor
     }
     self.layers = layers
-  }
-
-  private static func ordered(_ inputs: [String: Tensor], _ graph: Graph) throws -> [Tensor] {
-    try graph.inputs.map { input in
-      guard let tensor = inputs[input.name] else {
-        throw OctetError(
-          .unknownName, "inputs", expected: "an input named \(input.name)",
-          found: nearNames(to: input.name, in: inputs.keys))
-      }
-      return tensor
-    }
   }
 }

@@ -3,10 +3,10 @@ import Octet
 /// What `octet quantize` does to a graph.
 struct Quantization {
   struct Outcome {
-    let graph: Graph
-    let quantized: [String]
-    let kept: [(node: String, reason: String)]
-    let boundaries: Int
+    private(set) var graph: Graph
+    private(set) var quantized: [String]
+    private(set) var kept: [(node: String, reason: String)]
+    private(set) var boundaries: Int
 
     /// - Parameter late: what was quantized after the report.
     init(_ graph: Graph, _ report: ConversionReport, late: Set<String> = []) {
@@ -16,11 +16,24 @@ struct Quantization {
       quantized = report.entries.map(\.node).filter { name in !rest.contains { $0.node == name } }
       boundaries = report.boundaries.count
     }
+
+    /// Takes the guard's graph.
+    mutating func accept(_ other: Graph) {
+      func integer(_ graph: Graph) -> Set<String> {
+        Set(zip(graph.nodes, QuantizedForm(graph).roles).filter { $1 == .integer }.map(\.0.name))
+      }
+      let left = integer(graph).subtracting(integer(other))
+      kept += quantized.filter(left.contains).map { ($0, "the guard took it out of integers") }
+      quantized.removeAll(where: left.contains)
+      boundaries = QuantizedForm(other).roles.count { $0 == .boundary }
+      graph = other
+    }
   }
 
   /// As chosen: never `auto`.
   let mode: QuantizeCommand.Mode
-  private let graph: Graph
+  /// The float model, fused.
+  let graph: Graph
   private let command: QuantizeCommand
 
   init(of model: LoadedModel, by command: QuantizeCommand) throws {
@@ -74,7 +87,12 @@ struct Quantization {
 
   private func configs() throws -> QConfigMap {
     if let path = command.qconfig, path.hasSuffix(".json") { return try QConfigMap(contentsOf: path) }
-    let config = QConfig.default(for: try Backend(named: command.qconfig ?? "octet"))
+    var config = QConfig.default(for: try Backend(named: command.qconfig ?? "octet"))
+    if let name = command.observer?.rawValue, let type = ConfigurableObservers.builtIn[name],
+      let settings = (config.activation as? any ConfigurableObserver)?.settings
+    {
+      config.activation = try type.init(settings: settings)
+    }
     var map = QConfigMap(command.only.isEmpty ? config : .float)
     for glob in command.only { map[glob] = config }
     for glob in command.skip { map[glob] = .float }

@@ -1,46 +1,21 @@
 import Foundation
 import Octet
 
-/// The float model and the quantized one on the same data.
+/// The float model and the quantized one on the calibration data.
 struct Figures: Encodable {
-  struct Output: Encodable {
-    let name: String
-    /// `inf` if nothing differs.
-    let sqnr_db: Double
-    let argmax_agreement: Double?
-  }
-
   let samples: Int
-  let outputs: [Output]
-  /// Milliseconds of one run: medians, one after the other.
+  let outputs: [Comparison.Output]
+  /// Milliseconds of one run.
   let float_ms: Double
   let quantized_ms: Double
+  /// What the guard did; `nil` if it had nothing to do.
+  let `guard`: GuardReport?
+}
 
-  init(_ float: Graph, _ quantized: Graph, on path: String, batch: Int, threads: Int?) throws {
-    let sessions = (
-      Session(try Plan(float.foldingConstants().fused()), threads: threads),
-      Session(try Plan(quantized), threads: threads)
-    )
-    let samples = try Samples(path, for: float, batch: batch)
-    let names = float.outputs.map(\.name)
-    var differences = [Difference](repeating: Difference(), count: names.count)
-    let progress = Progress("compare", total: samples.runCount)
-    defer { progress.finish() }
-    var (done, first) = (0, [String: Tensor]())
-    while let run = try samples.next() {
-      let (expected, found) = (try sessions.0.run(run.inputs), try sessions.1.run(run.inputs))
-      for (index, name) in names.enumerated() { try differences[index].add(found[name]!, reference: expected[name]!) }
-      if done == 0 { first = run.inputs }
-      done += 1
-      progress.show(done)
-    }
-    self.samples = samples.sampleCount
-    outputs = zip(names, differences).map {
-      Output(name: $0, sqnr_db: $1.sqnr, argmax_agreement: $1.agreement)
-    }
-    float_ms = measure { _ = try? sessions.0.run(first) }.median * 1e3
-    quantized_ms = measure { _ = try? sessions.1.run(first) }.median * 1e3
-  }
+/// What the guard did.
+struct GuardReport: Encodable {
+  let outputs_before: [Comparison.Output]
+  let findings: [Guard.Finding]
 }
 
 /// What became of a model.
@@ -86,6 +61,9 @@ struct QuantizeReport: Encodable {
   }
 
   func show() {
+    func decibels(_ output: Comparison.Output) -> String {
+      output.sqnr_db == .infinity ? "∞" : output.sqnr_db.formatted(1)
+    }
     let all = quantized + kept.reduce(0) { $0 + $1.nodes.count }
     print("\(mode.rawValue): \(quantized) of \(all) nodes quantized, \(boundaries) float ↔ int8 boundaries")
     for group in kept {
@@ -95,10 +73,25 @@ struct QuantizeReport: Encodable {
     let ratio = Double(bytes_after) / Double(max(bytes_before, 1))
     print("bytes: \(bytes_before) → \(bytes_after) (\(ratio.formatted(3)) ×)")
     if let figures {
-      for output in figures.outputs {
-        let decibels = output.sqnr_db == .infinity ? "∞" : output.sqnr_db.formatted(1)
-        let agreement = output.argmax_agreement.map { ", same arg-max \((100 * $0).formatted(2)) %" } ?? ""
-        print("\(output.name): SQNR \(decibels) dB\(agreement) (\(figures.samples) samples)")
+      for (index, output) in figures.outputs.enumerated() {
+        let before = figures.guard.map { "\(decibels($0.outputs_before[index])) → " } ?? ""
+        let agreement = output.argmax_agreement.map { now in
+          let before =
+            figures.guard?.outputs_before[index].argmax_agreement.map { "\((100 * $0).formatted(2)) → " } ?? ""
+          return ", same arg-max \(before)\((100 * now).formatted(2)) %"
+        }
+        print(
+          "\(output.name): SQNR \(before)\(decibels(output)) dB\(agreement ?? "") (\(figures.samples) \(figures.samples == 1 ? "sample" : "samples"))"
+        )
+      }
+      if let report = figures.guard {
+        print("the guard (without it: the figures before →):")
+        for finding in report.findings {
+          let nodes = finding.nodes.prefix(3).joined(separator: ", ") + (finding.nodes.count > 3 ? ", …" : "")
+          print(
+            "  \(finding.kind.words) \(finding.value), alone \(finding.sqnr_alone_db.formatted(1)) dB: \(finding.remedy) (\(nodes))"
+          )
+        }
       }
       let gain = figures.float_ms / figures.quantized_ms
       print(
@@ -106,5 +99,15 @@ struct QuantizeReport: Encodable {
       )
     }
     print(output)
+  }
+}
+
+extension QuantizedPart.Kind {
+  fileprivate var words: String {
+    switch self {
+    case .activation: "activations"
+    case .weight: "weight"
+    case .dynamicActivation: "activations of each run"
+    }
   }
 }
