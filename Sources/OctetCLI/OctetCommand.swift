@@ -19,6 +19,7 @@ struct OctetCommand: ParsableCommand {
 
   static func main() {
     do {
+      try requireCommand(CommandLine.arguments.dropFirst().first)
       var command = try parseAsRoot()
       try command.run()
     } catch let error as WrongUse {
@@ -30,13 +31,27 @@ struct OctetCommand: ParsableCommand {
         print(message(for: error))
         Foundation.exit(0)
       case .validationFailure:
-        complain(fullMessage(for: error))
+        complain("octet: \(message(for: error))\(advice(for: error))")
         Foundation.exit(2)
       default:
         complain("octet: \(error is OctetError ? "\(error)" : message(for: error))")
         Foundation.exit(1)
       }
     }
+  }
+
+  /// What a mistyped command may have been; the parser would only say that it did not expect it.
+  private static func requireCommand(_ word: String?) throws {
+    let names = configuration.subcommands.map { $0._commandName } + ["help"]
+    guard let word, !word.hasPrefix("-"), !names.contains(word) else { return }
+    throw WrongUse(
+      "no command is named \(word); the nearest are \(nearNames(to: word, in: names, limit: 3)) ('octet --help' shows all)"
+    )
+  }
+
+  /// Which help has more, in one line with the complaint.
+  private static func advice(for error: any Error) -> String {
+    fullMessage(for: error).firstMatch(of: #/'octet[^']* --help'/#).map { " (more: \($0.output))" } ?? ""
   }
 
   private static func complain(_ text: String) {

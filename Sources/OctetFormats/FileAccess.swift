@@ -120,7 +120,8 @@ package struct FileWriter: ~Copyable {
 
 /// Makes the file at `path`, whole or not at all: `body` writes a temporary file in the same folder, which takes the
 /// place of `path` only when every byte has reached the disk. If anything throws, an old file at `path` stays as it is
-/// and nothing is left behind.
+/// and nothing is left behind. On Linux nothing is left either where the process is killed meanwhile: the file has no name
+/// before it is whole, wherever the file system can do that.
 ///
 /// A symbolic link at `path` is followed. The new file has the permissions of any new file.
 ///
@@ -130,19 +131,20 @@ package func writeWhole(to path: String, _ body: (inout FileWriter) throws -> Vo
   try checkForTerminator(path)
   let target = try followingLinks(path)
   let folder = target.lastIndex(of: "/").map { String(target[...$0]) } ?? ""
-  let (temporary, descriptor) = try makeTemporaryFile(in: folder, for: path)
+  var (temporary, descriptor) = try makeFile(in: folder, for: path)
   var isOpen = true
   do {
     var writer = FileWriter(descriptor: descriptor, path: path)
     try body(&writer)
     try writer.flush()
     guard fsync(descriptor) == 0 else { throw fileError(path, "a file that can be written") }
+    if temporary == nil { temporary = try nameFile(descriptor, in: folder, for: path) }
     isOpen = false
     guard close(descriptor) == 0 else { throw fileError(path, "a file that can be written") }
-    guard rename(temporary, target) == 0 else { throw fileError(path, "a place where a file can be put") }
+    guard rename(temporary!, target) == 0 else { throw fileError(path, "a place where a file can be put") }
   } catch {
     if isOpen { close(descriptor) }
-    unlink(temporary)
+    if let temporary { unlink(temporary) }
     throw error
   }
   // The name is on the disk once its folder is. Not every file system can do this, and the file is whole either way.
@@ -165,8 +167,8 @@ final class SpoolFile {
     try checkForTerminator(path)
     let target = try followingLinks(path)
     let folder = target.lastIndex(of: "/").map { String(target[...$0]) } ?? ""
-    let (temporary, descriptor) = try makeTemporaryFile(in: folder, for: path)
-    unlink(temporary)
+    let (temporary, descriptor) = try makeFile(in: folder, for: path)
+    if let temporary { unlink(temporary) }
     self.descriptor = descriptor
     self.path = path
     writer = FileWriter(descriptor: descriptor, path: path)
@@ -184,12 +186,45 @@ final class SpoolFile {
   }
 }
 
+/// Whether ``writeWhole(to:_:)`` can put a file at `path`, as far as that can be seen before: better than after an hour of
+/// work.
+///
+/// - Throws: `OctetError` (`fileAccess`) if not.
+package func checkPlace(_ path: String) throws { _ = try SpoolFile(beside: path) }
+
+/// A new file that is open for reading and writing: without a name if the system can do that, otherwise under one that
+/// nobody has.
+private func makeFile(in folder: String, for path: String) throws -> (name: String?, descriptor: Int32) {
+  #if os(Linux)
+    // What <fcntl.h> calls O_TMPFILE. It is named by way of /proc.
+    let unnamed: Int32 = 0o20_000_000 | O_DIRECTORY
+    if access("/proc/self/fd", X_OK) == 0 {
+      let descriptor = open(folder.isEmpty ? "." : folder, O_RDWR | unnamed | O_CLOEXEC, 0o666)
+      if descriptor >= 0 { return (nil, descriptor) }
+    }
+  #endif
+  return try makeTemporaryFile(in: folder, for: path)
+}
+
+/// Gives a file that has none a name that nobody has.
+private func nameFile(_ descriptor: Int32, in folder: String, for path: String) throws -> String {
+  while true {
+    let name = temporaryName(in: folder)
+    if linkat(AT_FDCWD, "/proc/self/fd/\(descriptor)", AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0 { return name }
+    guard errno == EEXIST || errno == EINTR else { throw fileError(path, "a folder where files can be made") }
+  }
+}
+
+private func temporaryName(in folder: String) -> String {
+  folder + ".octet-" + String(UInt64.random(in: 0...UInt64.max), radix: 16) + ".tmp"
+}
+
 /// A new file that is open for reading and writing, under a name that nobody has.
 private func makeTemporaryFile(in folder: String, for path: String) throws -> (name: String, descriptor: Int32) {
   var temporary = ""
   var descriptor: Int32 = -1
   repeat {
-    temporary = folder + ".octet-" + String(UInt64.random(in: 0...UInt64.max), radix: 16) + ".tmp"
+    temporary = temporaryName(in: folder)
     descriptor = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
   } while descriptor < 0 && (errno == EEXIST || errno == EINTR)
   guard descriptor >= 0 else { throw fileError(path, "a folder where files can be made") }

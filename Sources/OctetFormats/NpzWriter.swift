@@ -17,8 +17,7 @@ public final class NpzWriter {
   /// - Throws: `OctetError` (`fileAccess`) if no file can be made in the folder of `path`.
   public init(_ path: String) throws {
     self.path = path
-    // Better now than after an hour of work.
-    _ = try SpoolFile(beside: path)
+    try checkPlace(path)
   }
 
   /// The types of the tensors so far.

@@ -29,7 +29,9 @@ extension Graph {
     let file = try SafetensorsFile(contentsOf: path)
     self = try naming(path) {
       guard let json = file.metadata[graphKey] else {
-        throw OctetError(.invalidFile, "__metadata__", expected: "the entry \(graphKey)", found: "none")
+        throw OctetError(
+          .invalidFile, "__metadata__", expected: "a graph (the entry \(graphKey), as Graph.save(to:) writes it)",
+          found: "parameters alone")
       }
       return try naming(graphKey) { try Self.decode(Data(json.utf8), file.tensors) }
     }

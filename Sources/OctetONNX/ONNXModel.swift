@@ -44,6 +44,18 @@ public struct ONNXModel: Sendable {
     return graph.input.map(\.name).filter { !defaults.contains($0) }
   }
 
+  /// Every operator that can be read: `Conv`, `com.microsoft.QGemm`.
+  package static var operators: Set<String> { Operator.names }
+
+  /// The operators of a model's own nodes.
+  package static func operators(in bytes: [UInt8]) throws -> Set<String> {
+    Set(
+      try ModelFile(bytes: bytes).model.graph.node.map {
+        let domain = Operator.canonical(domain: $0.domain)
+        return domain.isEmpty ? $0.opType : "\(domain).\($0.opType)"
+      })
+  }
+
   /// Why inputs or outputs of a model cannot be had: of a type that Octet lacks.
   package static func unreadableType(in bytes: [UInt8]) throws -> OctetError? {
     let graph = try ModelFile(bytes: bytes).model.graph

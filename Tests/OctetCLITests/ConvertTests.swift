@@ -21,6 +21,8 @@ struct ConvertTests {
     }
     let sizes = try steps.map { try Data(contentsOf: URL(filePath: $0)).count }
     #expect(abs(sizes[1] - sizes[3]) < 200)
+    let report = try Octet.json("convert", steps[0], path("d.onnx"), "--json")
+    #expect(report["bytes_before"] as? Int == sizes[0] && report["bytes_after"] as? Int == sizes[1])
   }
 
   @Test func mistakes() throws {

@@ -46,17 +46,20 @@ struct ModelFiles {
       (0..<count * 64).map { (i: Int) -> Float in Float((i * 29 + i / 64) % 17) / 16 }, shape: [count, 1, 8, 8])
   }
 
-  /// The digits network as a saved int8 model.
-  func quantizedDigits() throws -> String {
+  /// The digits network as an int8 model: saved, or as ONNX if the name says so.
+  func quantizedDigits(_ name: String = "digits-int8.safetensors") throws -> String {
     let prepared = try Graph(onnx: Self.example("digits_cnn")).fused().prepare(QConfigMap(.default))
     try prepared.calibrate([digits(32)])
-    try prepared.convert().graph.save(to: path("digits-int8.safetensors"))
-    return path("digits-int8.safetensors")
+    let graph = try prepared.convert().graph
+    if name.hasSuffix(".onnx") { try graph.saveONNX(to: path(name)) } else { try graph.save(to: path(name)) }
+    return path(name)
   }
 
   /// `sum = x + y`, saved.
-  func twoInputs(_ name: String = "two.safetensors") throws -> String {
-    let x = TensorType(.float32, [.symbolic("n"), 2])
+  ///
+  /// - Parameter rows: the size of the first axis; any if not given.
+  func twoInputs(_ name: String = "two.safetensors", rows: Int? = nil) throws -> String {
+    let x = TensorType(.float32, [rows.map { .fixed($0) } ?? .symbolic("n"), 2])
     let graph = try Graph(
       inputs: [
         Graph.Input(name: "x", type: x), Graph.Input(name: "y", type: x),
@@ -65,5 +68,22 @@ struct ModelFiles {
       outputs: [Graph.Output(name: "sum", value: "sum")], parameters: [:])
     try graph.save(to: path(name))
     return path(name)
+  }
+
+  /// `y = mask ? table[ids] : x`, as ONNX: ids int64, mask bool, x float32, all [n, 3]; the table counts in tens.
+  func lookup() throws -> String {
+    func input(_ name: String, _ dtype: DType) -> Graph.Input {
+      Graph.Input(name: name, type: TensorType(dtype, [.symbolic("n"), 3]))
+    }
+    let table = try Tensor((0..<8).map { Float(10 * $0) }, shape: [8])
+    let graph = try Graph(
+      inputs: [input("ids", .int64), input("mask", .bool), input("x", .float32)],
+      nodes: [
+        Node(name: "gather", op: .gather(Op.Gather(axis: 0)), inputs: ["table", "ids"], outputs: ["values"]),
+        Node(name: "where", op: .where(Op.Where()), inputs: ["mask", "values", "x"], outputs: ["y"]),
+      ],
+      outputs: [Graph.Output(name: "y", value: "y")], parameters: ["table": Parameter(table)])
+    try graph.saveONNX(to: path("lookup.onnx"))
+    return path("lookup.onnx")
   }
 }

@@ -78,8 +78,22 @@ struct QuantizeTests {
       #expect(try errors(1, "--calibration", files.path("none.npz")).contains("none.npz"))
       let wrong = try files.put(["y": files.digits(4)], "wrong.npz")
       #expect(try errors(1, "--calibration", wrong).contains("x"))
+      // NaN: which sample, before anything has been spoilt.
+      var numbers = try files.digits(4).scalars(as: Float.self)
+      numbers[2 * 64 + 5] = .nan
+      let spoilt = try files.put(["x": Tensor(numbers, shape: [4, 1, 8, 8])], "nan.npz")
+      #expect(try errors(1, "--calibration", spoilt).contains("nan.npz: run 3: input x: expected finite numbers"))
+      // Places are looked at before the work is done.
+      #expect(try errors(1, "--calibration", data, "--report", files.path("no/r.json")).contains("no/r.json"))
+      #expect(try errors(1, "--calibration", data, "--report", files.folder).contains("a folder"))
+      #expect(try errors(2, "--calibration", data, "--report", output).contains("the same"))
+      #expect(try errors(2, "--calibration", data, "--report", data).contains("the same"))
+      let place = try Octet.run("quantize", digits, "--calibration", data, "--output", files.path("no/q.onnx"))
+      #expect(place.code == 1 && place.errors.contains("no/q.onnx"))
+      let itself = try Octet.run("quantize", digits, "--calibration", data, "--output", digits)
+      #expect(itself.code == 2 && itself.errors.contains("the same"))
       // Nothing was written.
-      #expect(try files.names == ["images.npz", "wrong.npz"])
+      #expect(try files.names == ["images.npz", "nan.npz", "wrong.npz"])
     }
   }
 }

@@ -96,6 +96,74 @@ struct RunTests {
     }
   }
 
+  @Test func integersAndTruthValues() throws {
+    try ModelFiles.use { files in
+      let model = try files.lookup()
+      let ids = (0..<21).map { Int64($0 % 8) }, mask = (0..<21).map { $0 % 3 != 0 }
+      let expected = zip(ids, mask).map { $1 ? Float(10 * $0) : -1 }
+      func tensors(_ rows: Range<Int>) throws -> [String: Tensor] {
+        let elements = 3 * rows.lowerBound..<3 * rows.upperBound
+        return [
+          "ids": try Tensor(Array(ids[elements]), shape: [rows.count, 3]),
+          "mask": try Tensor(Array(mask[elements]), shape: [rows.count, 3]),
+          "x": try Tensor([Float](repeating: -1, count: 3 * rows.count), shape: [rows.count, 3]),
+        ]
+      }
+      let data = try files.put(tensors(0..<7), "data.npz")
+      for batch in ["1", "3", "7"] {
+        let result = try Octet.run("run", model, "--inputs", data, "--output", files.path("o.npz"), "--batch", batch)
+        #expect(result.code == 0, "\(result.errors)")
+        let found = try #require(files.read("o.npz")["y"])
+        #expect(try found.shape == [7, 3] && found.scalars(as: Float.self) == expected)
+      }
+      _ = try files.put(tensors(0..<2), "in/a.npz")
+      _ = try files.put(tensors(2..<7), "in/b.npz")
+      #expect(try Octet.run("run", model, "--inputs", files.path("in"), "--output", files.path("out")).code == 0)
+      let (a, b) = (try #require(files.read("out/a.npz")["y"]), try #require(files.read("out/b.npz")["y"]))
+      #expect(try a.scalars(as: Float.self) + b.scalars(as: Float.self) == expected)
+
+      // An index that the table does not have: which run of which file.
+      var wrong = try tensors(0..<7)
+      wrong["ids"] = try Tensor(ids.map { $0 == 6 ? 99 : $0 }, shape: [7, 3])
+      let result = try Octet.run(
+        "run", model, "--inputs", files.put(wrong, "wrong.npz"), "--output", files.path("no.npz"))
+      #expect(result.code == 1 && result.errors.contains("wrong.npz: run 3: gather: indices"), "\(result.errors)")
+      #expect(try !files.names.contains("no.npz"))
+    }
+  }
+
+  /// A model for one sample takes many, one by one.
+  @Test func aBatchOfOneIsFixed() throws {
+    try ModelFiles.use { files in
+      let model = try files.twoInputs(rows: 1)
+      let x = try Tensor((0..<10).map { Float($0) }, shape: [5, 2])
+      for y in [x, try x.reshape([5, 1, 2])] {
+        let data = try files.put(["x": x, "y": y], "data.npz")
+        let report = try Octet.json("run", model, "--inputs", data, "--output", files.path("out.npz"), "--json")
+        #expect(report["samples"] as? Int == 5 && report["runs"] as? Int == 5)
+        let sums = try #require(files.read("out.npz")["sum"])
+        #expect(try sums.scalars(as: Float.self) == (0..<10).map { Float(2 * $0) })
+        #expect(sums.shape == (y.rank == 2 ? [5, 2] : [5, 1, 2]))
+      }
+      let result = try Octet.run(
+        "run", model, "--inputs", files.path("data.npz"), "--output", files.path("no.npz"), "--batch", "5")
+      #expect(result.code == 2 && result.errors.contains("--batch takes 1"))
+    }
+  }
+
+  @Test func nothingThatIsReadIsOverwritten() throws {
+    try ModelFiles.use { files in
+      let model = try files.twoInputs()
+      let x = try Tensor([1, 2] as [Float], shape: [1, 2])
+      let data = try files.put(["x": x, "y": x], "data.npz")
+      for output in [model, data, "\(files.folder)/../\(URL(filePath: files.folder).lastPathComponent)/data.npz"] {
+        let result = try Octet.run("run", model, "--inputs", data, "--output", output)
+        #expect(result.code == 2 && result.errors.contains("the same"), "\(result.errors)")
+      }
+      #expect(try Octet.run("run", model, "--inputs", data, "--output", files.path("out.npz")).code == 0)
+    }
+  }
+
   @Test func whatIsWrongIsOneLineAndLeavesNothing() throws {
     let model = ModelFiles.example("digits_cnn")
     try ModelFiles.use { files in
@@ -120,7 +188,7 @@ struct RunTests {
       }
       let data = try files.put(["x": x], "data.npz")
       for (model, output, complaint) in [
-        (files.path("nope.onnx"), old, "can be read"), (data, old, "protocol buffer"),
+        (files.path("nope.onnx"), old, "can be read"), (data, old, "a zip archive"),
         (model, files.path("no/out.npz"), "folder"),
         (model, files.folder, "regular file"),
       ] {

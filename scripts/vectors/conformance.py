@@ -1,6 +1,8 @@
 """Makes conformance.npz: some of ONNX's own tests of operators (onnx/backend/test/data/node), packed into one file.
 
 Arrays are named `<test>/model` (the bytes of the file), `<test>/input_0`, `<test>/output_0` and so on.
+They cover every operator that OctetONNX reads and ONNX tests (a test compares). They are ONNX's, under the Apache
+License 2.0.
 `scripts/test-conformance` runs them all.
 """
 
@@ -47,6 +49,8 @@ NAMES = """
     squeeze_negative_axes sub_example sum_one_input swish tan_example tanh_example thresholdedrelu_default
     thresholdedrelu_example tile_precomputed top_k top_k_negative_axis top_k_smallest transpose_default triu_zero
     unsqueeze_negative_axes upsample_nearest where_example xor2d
+    attention_4d_expanded cast_DOUBLE_to_FLOAT castlike_DOUBLE_to_FLOAT convinteger_with_padding cumsum_1d
+    dynamicquantizelinear einsum_batch_matmul erf matmulinteger mish qlinearconv qlinearmatmul_3D_uint8_float32
 """.split()
 
 

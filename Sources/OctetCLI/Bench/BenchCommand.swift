@@ -8,25 +8,25 @@ struct BenchCommand: ParsableCommand {
     abstract: "Time models, or kernels beside what the CPU can reach.",
     usage: "octet bench <what> [<name=value> ...] [--m <m>] [--n <n>] [--k <k>] [<options>]",
     discussion: """
-      Without parameters a committed list of problems runs. With parameters one problem of each kind that has them; what
-      is not named has its usual value, and what is said of heights (in_h, kernel_h, pad_top …) counts for widths too.
+      Without parameters a committed list of problems runs. With parameters one problem of each kind that has them; what \
+      is not named has its usual value, and what is said of heights (in_h, kernel_h, pad_top …) counts for widths too. \
       A name that does not exist is answered with a list of those that do.
 
-      Times are the best and the median of several hundred short repetitions; gmacs (10⁹ multiply-accumulates a second),
+      Times are the best and the median of several hundred short repetitions; gmacs (10⁹ multiply-accumulates a second), \
       gbs (10⁹ bytes a second, read and written once each) and fraction (gmacs / peak_gmacs) are of the best.
 
-      'octet bench MODEL [MODEL ...]' times models instead (.onnx, or saved by Octet; a float one and an int8 one, say):
-      milliseconds a run and microseconds of each step of the plan, for one sample of drawn numbers or the first of
+      'octet bench MODEL [MODEL ...]' times models instead (.onnx, or saved by Octet; a float one and an int8 one, say): \
+      milliseconds a run and microseconds of each step of the plan, for one sample of drawn numbers or the first of \
       --inputs, on --threads.
 
-      'octet bench call' times the smallest int8 product (1 × 1 × 1 to uint8) instead: called from C, called from Swift as
-      the engine does, and as a session of one layer, which quantizes before and dequantizes after; and two threads that
+      'octet bench call' times the smallest int8 product (1 × 1 × 1 to uint8) instead: called from C, called from Swift as \
+      the engine does, and as a session of one layer, which quantizes before and dequantizes after; and two threads that \
       get an item each with nothing to do. Nanoseconds a call.
 
-      'octet bench networks [<name> ...]' times layers of networks as sessions, in float and with dynamic quantization.
+      'octet bench networks [<name> ...]' times layers of networks as sessions, in float and with dynamic quantization. \
       Milliseconds.
 
-      'octet bench calibrate' calibrates the demo's network with each observer: how long that takes, over a replay that is not
+      'octet bench calibrate' calibrates the demo's network with each observer: how long that takes, over a replay that is not \
       watched, and how long it takes to find the parameters afterwards.
       """)
 

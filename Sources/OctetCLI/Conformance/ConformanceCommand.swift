@@ -8,10 +8,11 @@ struct ConformanceCommand: ParsableCommand {
     commandName: "conformance",
     abstract: "Run ONNX's own tests: read each model, compare its outputs.",
     discussion: """
-      FOLDER holds one folder for each test: model.onnx and test_data_set_0 with input_0.pb, output_0.pb, …
-      (onnx/backend/test/data/node of the Python package onnx; scripts/test-conformance gets it). Every model runs
+      FOLDER holds one folder for each test: model.onnx and test_data_set_0 with input_0.pb, output_0.pb, … \
+      (onnx/backend/test/data/node of the Python package onnx; scripts/test-conformance gets it). Every model runs \
       operation by operation and in the engine, and must give the outputs within a relative 1e-3.
-      Exit code 1 if a test failed; what Octet says it does not support is no failure,
+
+      Exit code 1 if a test failed; what Octet says it does not support is no failure, \
       and neither are differences where ONNX Runtime gives what Octet gives (disputed).
       """)
 

@@ -52,13 +52,7 @@ struct ConformanceFolder {
 
   /// - Throws: `OctetError` (`fileAccess`) if the folder cannot be read.
   init(_ path: String) throws {
-    let names: [String]
-    do {
-      names = try FileManager.default.contentsOfDirectory(atPath: path).sorted()
-    } catch {
-      throw OctetError(.fileAccess, path, expected: "a folder that can be read", found: error.localizedDescription)
-    }
-    tests = names.map { Test(name: $0, path: "\(path)/\($0)") }.filter {
+    tests = try namesInFolder(path).map { Test(name: $0, path: "\(path)/\($0)") }.filter {
       FileManager.default.fileExists(atPath: "\($0.path)/model.onnx")
     }
   }

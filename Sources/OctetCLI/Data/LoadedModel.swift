@@ -16,8 +16,14 @@ struct LoadedModel {
   /// - Throws: `OctetError` as `ONNXModel` and `Graph(contentsOf:)`; `unknownName` for a dimension that is not there.
   init(_ path: String, dimensions: [String: Int] = [:]) throws {
     self.path = path
+    let beginning = try MappedFile(path).withUnsafeBytes { Array($0.prefix(9)) }
+    if beginning.starts(with: [0x50, 0x4B, 3, 4]) {
+      throw OctetError(
+        .invalidFile, path, expected: "a model: an .onnx file, or one that Octet has saved",
+        found: "a zip archive (.npz?)")
+    }
     // A safetensors file begins with the length of its header, a JSON object.
-    if try MappedFile(path).withUnsafeBytes({ $0.count > 8 && $0[8] == UInt8(ascii: "{") && $0[7] == 0 }) {
+    if beginning.count == 9, beginning[8] == UInt8(ascii: "{"), beginning[7] == 0 {
       metadata = nil
       graph = try naming(path) { try Graph(contentsOf: path).fixing(dimensions) }
     } else {
@@ -25,6 +31,19 @@ struct LoadedModel {
       metadata = model.metadata
       graph = model.graph
     }
+  }
+
+  /// - Throws: `OctetError` (`unsupported`) if activations are quantized already.
+  func requireFloat() throws {
+    let node = graph.nodes.first { node in
+      switch node.op.kind {
+      case .quantizeLinear, .dynamicQuantize: true
+      default: false
+      }
+    }
+    guard let node else { return }
+    throw OctetError(
+      .unsupported, path, expected: "a float model", found: "one that is quantized already (node \(node.name))")
   }
 
   /// The model ready to run, fused.
@@ -36,12 +55,14 @@ struct LoadedModel {
 extension Graph {
   /// An `.onnx` file if the name says so, otherwise a saved model.
   func write(to path: String, as metadata: ONNXMetadata?) throws {
-    if path.lowercased().hasSuffix(".onnx") {
-      try saveONNX(
-        to: path, name: metadata?.name ?? "octet", documentation: metadata?.documentation ?? "",
-        properties: metadata?.properties ?? [:])
-    } else {
-      try save(to: path)
+    try withoutInterruption {
+      if path.lowercased().hasSuffix(".onnx") {
+        try saveONNX(
+          to: path, name: metadata?.name ?? "octet", documentation: metadata?.documentation ?? "",
+          properties: metadata?.properties ?? [:])
+      } else {
+        try save(to: path)
+      }
     }
   }
 

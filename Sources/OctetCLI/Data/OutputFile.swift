@@ -9,22 +9,16 @@ final class OutputFile {
   /// What one `.npz` holds so far.
   var types: [String: TensorType] { writer?.types ?? [:] }
 
-  /// - Throws: `OctetError` (`fileAccess`) if nothing can be written there; `WrongUse` if it is where the data is.
-  init(_ path: String, for samples: Samples, from data: String) throws {
+  /// - Throws: `OctetError` (`fileAccess`) if nothing can be written there.
+  init(_ path: String, for samples: Samples) throws {
     self.path = path
     isStacked = samples.isStacked
-    func place(_ path: String) -> String { URL(filePath: path).resolvingSymlinksInPath().standardizedFileURL.path }
-    guard place(path) != place(data) else { throw WrongUse("--output and --inputs are the same: \(path)") }
     guard samples.isFolder else {
       writer = try NpzWriter(path)
       return
     }
     writer = nil
-    do {
-      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    } catch {
-      throw OctetError(.fileAccess, path, expected: "a folder, or a place for one", found: error.localizedDescription)
-    }
+    try makeFolder(path)
   }
 
   /// - Throws: `OctetError` if they do not fit those before, or cannot be written.
@@ -49,11 +43,4 @@ final class OutputFile {
   func finish() throws {
     try withoutInterruption { try writer?.finish() }
   }
-}
-
-/// Runs `body`, which puts a file in its place, without being ended by Ctrl-C halfway.
-private func withoutInterruption<Result>(_ body: () throws -> Result) rethrows -> Result {
-  let handlers = [SIGINT, SIGTERM].map { ($0, signal($0, SIG_IGN)) }
-  defer { for (number, handler) in handlers { signal(number, handler) } }
-  return try body()
 }

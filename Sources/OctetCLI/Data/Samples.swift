@@ -6,6 +6,8 @@ final class Samples {
   struct Run {
     /// The file of a folder that it is from.
     let file: String?
+    /// For people: the file, and which run of it.
+    let place: String
     let inputs: [String: Tensor]
   }
 
@@ -42,23 +44,21 @@ final class Samples {
     let isStacked: Bool
   }
 
+  private let path: String
+  private let isFinite: Bool
   private let graph: Graph
   private let source: Source
   private var done = 0
 
+  /// - Parameter isFinite: whether NaN and infinity are errors, when they come.
   /// - Throws: `OctetError`: `fileAccess`, `invalidFile` and `unsupported` for the files; `unknownName` for an input
   ///   without data, `dtypeMismatch` and `shapeMismatch` for arrays that do not fit; `invalidArgument` for no samples.
   ///   `WrongUse` for a batch that cannot be.
-  init(_ path: String, for graph: Graph, batch: Int) throws {
-    self.graph = graph
+  init(_ path: String, for graph: Graph, batch: Int, isFinite: Bool = false) throws {
+    (self.path, self.graph, self.isFinite) = (path, graph, isFinite)
     var isDirectory: ObjCBool = false
     if FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue {
-      let names: [String]
-      do {
-        names = try FileManager.default.contentsOfDirectory(atPath: path).filter { $0.hasSuffix(".npz") }.sorted()
-      } catch {
-        throw OctetError(.fileAccess, path, expected: "a folder that can be read", found: error.localizedDescription)
-      }
+      let names = try namesInFolder(path).filter { $0.hasSuffix(".npz") }
       guard !names.isEmpty else {
         throw OctetError(.invalidArgument, path, expected: "files named *.npz", found: "none")
       }
@@ -78,6 +78,21 @@ final class Samples {
   ///
   /// - Throws: `OctetError` for a file that is damaged, or of a folder and unfit.
   func next() throws -> Run? {
+    guard let run = try readNext() else { return nil }
+    if isFinite {
+      for (name, tensor) in run.inputs.sorted(by: { $0.key < $1.key }) where tensor.dtype == .float32 {
+        let others = try tensor.scalars(as: Float.self).count { !$0.isFinite }
+        guard others == 0 else {
+          throw OctetError(
+            .invalidArgument, "\(run.place): input \(name)", expected: "finite numbers",
+            found: "\(others) of \(try tensor.count) that are NaN or infinite")
+        }
+      }
+    }
+    return run
+  }
+
+  private func readNext() throws -> Run? {
     guard done < runCount else { return nil }
     defer { done += 1 }
     switch source {
@@ -91,7 +106,7 @@ final class Samples {
           inputs[feed.name] = feed.isStacked ? try tensor.reshape(Array(tensor.shape.dropFirst())) : tensor
         }
       }
-      return Run(file: nil, inputs: inputs)
+      return Run(file: nil, place: runCount == 1 ? path : "\(path): run \(done + 1)", inputs: inputs)
     case .folder(let folder, let names):
       let path = "\(folder)/\(names[done])"
       let archive = try NpzArchive(contentsOf: path)
@@ -99,7 +114,7 @@ final class Samples {
         let types = try graph.inputs.map { try Self.type(of: $0, in: archive) }
         try graph.checkInputs(types)
         return Run(
-          file: names[done],
+          file: names[done], place: path,
           inputs: try Dictionary(uniqueKeysWithValues: graph.inputs.map { ($0.name, try archive.tensor($0.name)) }))
       }
     }

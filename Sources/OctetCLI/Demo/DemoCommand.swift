@@ -7,7 +7,7 @@ struct DemoCommand: ParsableCommand {
     commandName: "demo",
     abstract: "Quantize a small network and compare it with its float original.",
     discussion: """
-      A convolutional network for Fashion-MNIST is traced, fused, calibrated on 256 images, converted to int8, saved,
+      A convolutional network for Fashion-MNIST is traced, fused, calibrated on 256 images, converted to int8, saved, \
       read again, and evaluated on 1,000 images: once with min-max observers, once with histograms.
       """)
 

@@ -72,7 +72,7 @@ struct CompareCommand: ParsableCommand {
     let progress = Progress("compare", total: samples.runCount)
     var done = 0
     while let run = try samples.next() {
-      try naming(run.file ?? "") {
+      try naming(run.place) {
         let (expected, found) = (try sessions.0.run(run.inputs), try sessions.1.run(run.inputs))
         for (index, name) in names.enumerated() {
           try naming(name) { try differences[index].add(found[name]!, reference: expected[name]!) }
@@ -99,6 +99,14 @@ struct CompareCommand: ParsableCommand {
       throw OctetError(
         .invalidArgument, model, expected: "the inputs of \(float): \(wanted.joined(separator: ", "))",
         found: given.joined(separator: ", "))
+    }
+    for input in reference.inputs {
+      let other = graph.inputs.first { $0.name == input.name }!
+      guard input.type.accepts(other.type) else {
+        throw OctetError(
+          .invalidArgument, "\(model): input \(input.name)", expected: "\(input.type), as \(float) has",
+          found: "\(other.type)")
+      }
     }
     let names = reference.outputs.map(\.name).filter { name in graph.outputs.contains { $0.name == name } }
     guard !names.isEmpty else {

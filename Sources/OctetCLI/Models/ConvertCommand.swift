@@ -6,9 +6,11 @@ struct ConvertCommand: ParsableCommand {
     commandName: "convert",
     abstract: "Convert between .onnx files and saved models.",
     discussion: """
-      The output is ONNX if its name ends in .onnx, and a saved model otherwise. Batch normalizations are folded into
-      the layers before them, what only depends on constants is computed. From .onnx to .onnx, old operator sets become
+      The output is ONNX if its name ends in .onnx, and a saved model otherwise. Batch normalizations are folded into \
+      the layers before them, what only depends on constants is computed. From .onnx to .onnx, old operator sets become \
       17 or newer. The output is written whole or not at all.
+
+      Example: octet convert net.onnx net.safetensors
       """)
 
   @Argument(help: ArgumentHelp("The model to read: an .onnx file or a saved model.", valueName: "a"))
@@ -19,10 +21,29 @@ struct ConvertCommand: ParsableCommand {
 
   @OptionGroup var options: ModelOptions
 
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  private struct Report: Encodable {
+    let output: String
+    let operations: Int
+    let parameters: Int
+    let bytes_before: Int
+    let bytes_after: Int
+  }
+
   func run() throws {
+    try checkPlace(destination)
+    let before = try MappedFile(source).byteCount
     let model = try LoadedModel(source, dimensions: options.dimensions)
     let graph = try model.graph.foldingConstants().fused()
     try graph.write(to: destination, as: model.metadata)
+    if json {
+      return try printJSON(
+        Report(
+          output: destination, operations: graph.nodes.count, parameters: graph.parameters.count,
+          bytes_before: before, bytes_after: MappedFile(destination).byteCount))
+    }
     print("\(destination): \(graph.nodes.count) operations, \(graph.parameters.count) parameters")
   }
 }

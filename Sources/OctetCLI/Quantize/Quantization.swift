@@ -135,7 +135,7 @@ struct Quantization {
 
   /// Shows all samples of the calibration data, with a bar.
   private func calibrate(_ observe: (SampleSequence, @escaping (Int) -> Void) throws -> Void) throws {
-    let samples = try Samples(command.calibration!, for: graph, batch: command.batch)
+    let samples = try Samples(command.calibration!, for: graph, batch: command.batch, isFinite: true)
     let sequence = SampleSequence(samples)
     let progress = Progress("calibrate", total: samples.runCount)
     defer { progress.finish() }

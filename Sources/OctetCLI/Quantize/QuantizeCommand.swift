@@ -7,11 +7,14 @@ struct QuantizeCommand: ParsableCommand {
     abstract: "Quantize a float model to int8 or int4.",
     discussion: """
       Modes:
-        static       weights and activations int8; ranges of activations from --calibration (recurrent layers: dynamic)
-        dynamic      weights int8, ranges of activations found while it runs; no data. Of convolutions and embeddings \
-      only the weights
-        weight-only  weights int8, or int4 in groups of 32 with --int4; with --calibration by GPTQ, else rounded
-        auto         static with --calibration; without, dynamic where products of matrices or recurrent layers prevail
+        static       weights and activations int8; ranges of activations from
+                     --calibration (recurrent layers: dynamic)
+        dynamic      weights int8, ranges of activations found while it runs;
+                     no data. Of convolutions and embeddings only the weights
+        weight-only  weights int8, or int4 in groups of 32 with --int4; with
+                     --calibration by GPTQ, else rounded
+        auto         static with --calibration; without, dynamic where products
+                     of matrices or recurrent layers prevail
 
       The data is as for 'octet run': some hundred samples of what the model will see. With data the result is compared \
       with the float model on it, in every mode. If it is bad, the guard finds the parts that ruin it and gives them \
@@ -37,7 +40,7 @@ struct QuantizeCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The file to write.", valueName: "file"))
   var output: String
 
-  @Option(help: ArgumentHelp("One of \(Mode.allCases.map(\.rawValue).joined(separator: ", ")).", valueName: "mode"))
+  @Option(help: ArgumentHelp("How: see above.", valueName: "mode"))
   var mode = Mode.auto
 
   @Option(
@@ -97,7 +100,12 @@ struct QuantizeCommand: ParsableCommand {
   }
 
   func run() throws {
+    let read = [("the model", model), ("--calibration", calibration), ("--qconfig", qconfig)]
+    try requirePlace(("--output", output), besides: read)
+    try requirePlace(("--report", self.report), besides: read + [("--output", output)])
+    for path in [output, self.report].compactMap({ $0 }) { try checkPlace(path) }
     let source = try LoadedModel(model, dimensions: options.dimensions)
+    try source.requireFloat()
     let quantization = try Quantization(of: source, by: self)
     var outcome = try quantization.run()
     let figures = try calibration.map { data in

@@ -53,11 +53,8 @@ struct QuantizeReport: Encodable {
   }
 
   func write(to path: String) throws {
-    do {
-      try jsonData(self).write(to: URL(filePath: path), options: .atomic)
-    } catch {
-      throw OctetError(.fileAccess, path, expected: "a file that can be written", found: error.localizedDescription)
-    }
+    let json = try jsonData(self)
+    try withoutInterruption { try writeWhole(to: path) { try $0.write([UInt8](json)) } }
   }
 
   func show() {

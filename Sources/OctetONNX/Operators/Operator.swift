@@ -33,6 +33,11 @@ struct Operator: Sendable {
   /// ONNX's own domain has two names.
   static func canonical(domain: String) -> String { domain == "ai.onnx" ? "" : domain }
 
+  /// Every operator that can be read: `Conv`, `com.microsoft.QGemm`.
+  static var names: Set<String> {
+    Set(all.joined().map { $0.domain.isEmpty ? $0.name : "\($0.domain).\($0.name)" })
+  }
+
   static func isKnown(_ name: String, domain: String) -> Bool { byName[key(domain, name)] != nil }
 
   static func find(_ name: String, domain: String, opset: Int) -> Operator? {

@@ -30,7 +30,7 @@ struct ModelFile {
     do {
       return try Onnx_ModelProto(serializedBytes: data)
     } catch {
-      throw OctetError(.invalidFile, "model", expected: "a protocol buffer of ONNX", found: "\(error)")
+      throw OctetError(.invalidFile, "model", expected: "a protocol buffer of ONNX", found: "other bytes")
     }
   }
 }
