@@ -29,6 +29,8 @@ struct Lowering {
   /// The nodes that multiply float activations by weights as they were quantized.
   var weightOnlyNodes: [String] = []
   var views: [String: View] = [:]
+  /// ReLUs and clips that are part of the step before them.
+  var absorbed: Set<String> = []
   var converted: [Conversion: Int] = [:]
 
   /// A slot that says the same as another one in another form, made once.
@@ -47,7 +49,13 @@ struct Lowering {
       views[input.name] = .float(slot)
     }
     for (name, parameter) in graph.parameters { views[name] = .constant(parameter.value) }
-    for node in graph.nodes where views[node.outputs[0]] == nil { try naming(node.name) { try lower(node) } }
+    for node in graph.nodes where views[node.outputs[0]] == nil {
+      if absorbed.contains(node.name) {
+        integerNodes.append(node.name)
+      } else {
+        try naming(node.name) { try lower(node) }
+      }
+    }
     for output in graph.outputs {
       if let tensor = try constant(output.value) {
         let slot = newSlot(output.value, tensor.dtype, .rowMajor)
@@ -152,6 +160,21 @@ struct Lowering {
       let quantization = ActivationQuantization(payload.parameters), isReadAsReal(graph.nodes[users[0]].outputs[0])
     else { return nil }
     return (graph.nodes[users[0]].outputs[0], quantization)
+  }
+
+  /// The same for what a ReLU or clip makes of the result, if it alone reads it.
+  func rectifiedResult(
+    of node: Node
+  ) -> (value: String, quantization: ActivationQuantization, activation: Activation, rectifier: Node)? {
+    guard !graph.isOutput(node.outputs[0]), let users = consumers[node.outputs[0]], users.count == 1 else { return nil }
+    let next = graph.nodes[users[0]]
+    let activation: Activation
+    switch next.op {
+    case .unary(.relu): activation = .relu
+    case .clip(let clip): activation = .clip(minimum: clip.minimum, maximum: clip.maximum)
+    default: return nil
+    }
+    return quantizedResult(of: next).map { ($0.value, $0.quantization, activation, next) }
   }
 
   /// Whether integers go through DequantizeLinear wherever they are used, so that nobody sees how they are stored.

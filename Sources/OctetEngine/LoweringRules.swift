@@ -15,6 +15,8 @@ extension Lowering {
     let bias = node.inputs.count > 2 ? node.inputs[2] : nil
     let biasValue = try constant(bias)
     guard let weightName = node.inputs[1], case .dequantizedConstant(let weight, let parameters) = views[weightName]!,
+      // Its operand is rounded once more: not one whose integers are there already, if that can be helped.
+      parameters.blockSize != nil || parameters.dtype.bitWidth < 8 || integerSlot(node.inputs[0]) == nil,
       parameters.weightOnlyObstacle(shape: weight.shape) == nil,
       bias == nil || biasValue != nil,
       !isInIntegers(node.inputs[0]!) || parameters.integerWeightObstacle(shape: weight.shape) != nil,
@@ -166,28 +168,109 @@ extension Lowering {
         return try lowerFunction(node, of: other, .binary(kind, scalar.item(as: Float.self), isFirst: isFirst))
       }
     }
+    if try lowerWithConstant(node, kind) { return }
     let (firstType, secondType) = (graph.types[a]!, graph.types[b]!)
     let isEven = firstType == secondType
-    guard kind == .add || kind == .mul, try constant(a) == nil, try constant(b) == nil,
+    if kind == .add || kind == .mul, try constant(a) == nil, try constant(b) == nil {
+      let isFirst = firstType == graph.types[value]
+      if BroadcastBinaryStep.pays(isFirst ? secondType : firstType, over: graph.types[value]!) {
+        let operands = try (isFirst ? [a, b] : [b, a]).map { try realSlot($0, .rowMajor, node.name) }
+        let to = newSlot(value, .float32, .rowMajor)
+        steps.append(BroadcastBinaryStep(name: node.name, inputs: operands, output: to, kind: kind))
+        views[value] = .float(to)
+        return
+      }
+    }
+    guard [.add, .sub, .mul].contains(kind), try constant(a) == nil, try constant(b) == nil,
       isEven || secondType.isChannels(of: firstType) || firstType.isChannels(of: secondType)
     else {
       return try lowerReference(node)
     }
     // Channels come second.
-    if !isEven && firstType.isChannels(of: secondType) { swap(&a, &b) }
+    let isSwapped = !isEven && firstType.isChannels(of: secondType)
+    if isSwapped { swap(&a, &b) }
     let layout = rank(value) == 3 ? self.layout(of: a) ?? .rowMajor : preferredLayout(value)
-    if let first = integerSlot(a), let second = integerSlot(b), let result = quantizedResult(of: node) {
+    if let first = integerSlot(a), let second = integerSlot(b), let result = sumResult(of: node) {
       let operands = [inLayout(first, layout, node.name), inLayout(second, layout, node.name)]
       let to = newSlot(value, .uint8, layout, result.quantization)
-      steps.append(BinaryStep(name: node.name, inputs: operands, output: to, kind: kind, isInteger: true))
+      steps.append(
+        BinaryStep(
+          name: node.name, inputs: operands, output: to, kind: kind, isSwapped: isSwapped,
+          activation: result.activation, isInteger: true))
       integerNodes.append(node.name)
       define(value, to, result.value)
+    } else if kind == .sub {
+      try lowerReference(node)
     } else {
       let operands = [try realSlot(a, layout, node.name), try realSlot(b, layout, node.name)]
       let to = newSlot(value, .float32, layout)
       steps.append(BinaryStep(name: node.name, inputs: operands, output: to, kind: kind, isInteger: false))
       views[value] = .float(to)
     }
+  }
+
+  /// What the result of a sum, difference or product is quantized with, and the ReLU or clip before that.
+  private mutating func sumResult(
+    of node: Node
+  ) -> (value: String, quantization: ActivationQuantization, activation: Activation?)? {
+    if let result = quantizedResult(of: node) { return (result.value, result.quantization, nil) }
+    guard let result = rectifiedResult(of: node) else { return nil }
+    absorbed.insert(result.rectifier.name)
+    return (result.value, result.quantization, result.activation)
+  }
+
+  /// A sum, difference or product with a constant that is repeated.
+  ///
+  /// - Returns: whether it is one.
+  private mutating func lowerWithConstant(_ node: Node, _ kind: Op.Binary) throws -> Bool {
+    let value = node.outputs[0]
+    guard [.add, .sub, .mul].contains(kind),
+      let place = try node.inputs.firstIndex(where: { try constant($0) != nil }),
+      let x = node.inputs[1 - place], try constant(x) == nil, let type = graph.types[x], type == graph.types[value],
+      var tensor = try constant(node.inputs[place]), let repetition = tensor.type.repetition(over: type)
+    else { return false }
+    let isNHWC: Bool
+    switch repetition {
+    case .channels: isNHWC = true
+    // Whole images lie in any order.
+    case .trailing:
+      isNHWC =
+        layout(of: x) == .nhwc && type.rank == 4 && tensor.rank >= 3 && tensor.shape.suffix(3) != [1, 1, 1]
+        && tensor.shape.suffix(3).elementsEqual(type.shape[1...].compactMap(\.size))
+    }
+    func ordered(_ tensor: Tensor) throws -> Tensor {
+      guard isNHWC, repetition == .trailing else { return tensor }
+      return try tensor.reshape(Array(tensor.shape.suffix(3))).transpose([1, 2, 0])
+    }
+    let layout: Layout = isNHWC ? .nhwc : .rowMajor
+    if let slot = integerSlot(x), case .dequantizedConstant(let integers, let parameters)? = views[node.inputs[place]!],
+      let quantization = ActivationQuantization(parameters), let result = sumResult(of: node)
+    {
+      let from = inLayout(slot, layout, node.name)
+      let to = newSlot(value, .uint8, layout, result.quantization)
+      let bytes = try quantization.storedBytes(ordered(integers))
+      steps.append(
+        ConstantBinaryStep(
+          name: node.name, inputs: [from], output: to, constant: .integers(bytes, quantization), kind: kind,
+          isFirst: place == 0, activation: result.activation))
+      integerNodes.append(node.name)
+      define(value, to, result.value)
+      return true
+    }
+    var kind = kind
+    if kind == .sub {
+      guard place == 1 else { return false }
+      tensor = try apply(.unary(.neg), [tensor])[0]
+      kind = .add
+    }
+    let from = try realSlot(x, layout, node.name)
+    let to = newSlot(value, .float32, layout)
+    steps.append(
+      ConstantBinaryStep(
+        name: node.name, inputs: [from], output: to, constant: .floats(try ordered(tensor).scalars(as: Float.self)),
+        kind: kind, isFirst: place == 0, activation: nil))
+    views[value] = .float(to)
+    return true
   }
 
   /// Reshaping moves nothing. An image that becomes rows keeps its NHWC order, for a linear layer to account for.
@@ -243,7 +326,8 @@ extension Lowering {
     case .quantized(let slot) where slots[slot].quantization == ActivationQuantization(parameters):
       views[value] = .dequantized(slot)
     case .constant(let tensor):
-      views[value] = .dequantizedConstant(tensor, parameters)
+      let (integers, parameters) = try parameters.withoutZeroPoints(tensor) ?? (tensor, parameters)
+      views[value] = .dequantizedConstant(integers, parameters)
     case .quantized(let slot):
       throw OctetError(
         .unsupported, from, expected: "the parameters it was quantized with (\(slots[slot].quantization!))",

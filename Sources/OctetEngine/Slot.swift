@@ -44,6 +44,12 @@ struct ActivationQuantization: Hashable {
     range = parameters.range.lowerBound + shift...parameters.range.upperBound + shift
   }
 
+  /// Integers of the graph as they are stored.
+  func storedBytes(_ integers: Tensor) throws -> [UInt8] {
+    integers.dtype == .uint8
+      ? try integers.scalars(as: UInt8.self) : try integers.scalars(as: Int8.self).map { UInt8(bitPattern: $0) ^ 128 }
+  }
+
   /// The range of an epilogue: integers minus the zero point, as narrow as an activation makes it.
   func bounds(_ activation: ClosedRange<Float>? = nil) -> (lower: Float, upper: Float) {
     let lower = Float(range.lowerBound - zero)

@@ -6,10 +6,16 @@ extension Graph {
   ///
   /// A fused node keeps the name of its convolution or linear layer and lists all modules it comes from. Batch
   /// normalization with fixed statistics is folded into weight and bias (`W' = W·γ/√(σ² + ε)`,
-  /// `b' = (b − μ)·γ/√(σ² + ε) + β`), whose values are new parameters from then on.
-  public func fused() throws -> Graph {
+  /// `b' = (b − μ)·γ/√(σ² + ε) + β`), whose values are new parameters from then on. So are constants for each channel
+  /// that are added or multiplied. Functions that are spelled out (`x · sigmoid(x)`, `x · min(max(x + 3, 0), 6) / 6`,
+  /// `x · (1 + erf(x / √2)) / 2`) become the one that they are.
+  ///
+  /// - Parameter residuals: whether the sum of a convolution and another value becomes part of the convolution. In
+  ///   integers that is one rounding less; but only Octet has such an operation. Left apart, sum and operands are
+  ///   quantized each, as other programs do it: files for ONNX Runtime want that.
+  public func fused(residuals: Bool = true) throws -> Graph {
     // What no output needs must not keep a chain apart.
-    var graph = try removingDeadNodes()
+    var graph = try removingDeadNodes().fusingFunctions()
     // One pass in order suffices: what a node takes in stands behind it. After each fusion, look at the same node again.
     var index = 0
     while index < graph.nodes.count {
@@ -18,7 +24,7 @@ extension Graph {
       do {
         guard let next else { throw Obstacle(reason: "nothing uses \(graph.nodes[index].name)") }
         // A residual moves the node to where the addition stood: it is met again there.
-        graph = try graph.fusing(index, with: next)
+        graph = try graph.fusing(index, with: next, residuals: residuals)
       } catch is Obstacle {
         index += 1
       }
@@ -69,7 +75,7 @@ extension Graph {
   }
 
   /// This graph with node `second` merged into node `first`; throws an `Obstacle` if that cannot be.
-  private func fusing(_ first: Int, with second: Int) throws -> Graph {
+  private func fusing(_ first: Int, with second: Int, residuals: Bool = true) throws -> Graph {
     let (head, tail) = (nodes[first], nodes[second])
     func no(_ reason: String) -> Obstacle { Obstacle(reason: reason) }
 
@@ -92,11 +98,12 @@ extension Graph {
       return try attaching(.relu, first, second)
     case (_, .clip(let clip)):
       return try attaching(.clip(minimum: clip.minimum, maximum: clip.maximum), first, second)
-    case (.conv, .binary(.add)):
-      return try addingResidual(first, second)
-    default:
-      throw no("\(head.op.kind.rawValue) and \(tail.op.kind.rawValue) have no fused form")
+    case (_, .binary(let function)):
+      if let affine = try affine(function, first, second) { return try folding(affine, first, second) }
+      if head.op.kind == .conv, function == .add, residuals { return try addingResidual(first, second) }
+    default: break
     }
+    throw no("\(head.op.kind.rawValue) and \(tail.op.kind.rawValue) have no fused form")
   }
 
   private func attaching(_ activation: Activation, _ first: Int, _ second: Int) throws -> Graph {
@@ -124,9 +131,10 @@ extension Graph {
     return try graph.merging(second, into: first, at: second)
   }
 
-  private func folding(
-    _ normalization: Op.BatchNormalization, _ first: Int, _ second: Int
-  ) throws -> Graph {
+  /// A factor and an offset for each output channel.
+  private typealias Affine = (multiplier: [Float], offset: [Float])
+
+  private func folding(_ normalization: Op.BatchNormalization, _ first: Int, _ second: Int) throws -> Graph {
     let (head, tail) = (nodes[first], nodes[second])
     let operands = (head.inputs.dropFirst() + tail.inputs.dropFirst()).compactMap { $0 }
     guard tail.inputs[0] == head.outputs[0], operands.allSatisfy({ parameters[$0] != nil }) else {
@@ -135,13 +143,67 @@ extension Graph {
     guard head.op.kind != .linear || types[head.outputs[0]]?.rank == 2 else {
       throw Obstacle(reason: "\(tail.name) normalizes an axis other than the last one of \(head.name)")
     }
-    var graph = self
     let statistics = tail.inputs.dropFirst().map { parameters[$0!]!.value }
-    let weightName = head.inputs[1]!
-    let (multiplier, offset) = try Op.BatchNormalization.affine(
+    let affine = try Op.BatchNormalization.affine(
       scale: statistics[0], bias: statistics[1], mean: statistics[2], variance: statistics[3],
       epsilon: normalization.epsilon)
-    var weight = parameters[weightName]!.value
+    return try folding(affine, first, second)
+  }
+
+  /// What a sum, difference, product or quotient with a constant does to each channel of a convolution or linear layer;
+  /// `nil` if it is no such thing.
+  private func affine(_ function: Op.Binary, _ first: Int, _ second: Int) throws -> Affine? {
+    let (head, tail) = (nodes[first], nodes[second])
+    let value = head.outputs[0]
+    guard head.op.activation == nil, !head.hasResidual, let result = types[value], types[tail.outputs[0]] == result,
+      let place = tail.inputs.firstIndex(where: { $0 != value }), let operand = tail.inputs[place],
+      let constant = parameters[operand]?.value, constant.dtype == .float32
+    else { return nil }
+    let axis = head.op.kind == .linear ? result.rank - 1 : 1
+    let shape = [Int](repeating: 1, count: result.rank - constant.rank) + constant.shape
+    let count = elementCount(of: constant.shape)
+    guard let channels = result.shape[axis].size, count == 1 || count == channels,
+      shape.indices.allSatisfy({ $0 == axis || shape[$0] == 1 })
+    else { return nil }
+    var numbers = try constant.scalars(as: Float.self)
+    if count == 1 { numbers = [Float](repeating: numbers[0], count: channels) }
+    let (ones, zeros) = ([Float](repeating: 1, count: channels), [Float](repeating: 0, count: channels))
+    let affine: Affine
+    switch function {
+    case .add: affine = (ones, numbers)
+    case .sub where place == 1: affine = (ones, numbers.map { -$0 })
+    case .sub: affine = (ones.map { -$0 }, numbers)
+    case .mul: affine = (numbers, zeros)
+    case .div where place == 1: affine = (numbers.map { 1 / $0 }, zeros)
+    case .div, .pow, .minimum, .maximum: return nil
+    }
+    guard (affine.multiplier + affine.offset).allSatisfy(\.isFinite) else { return nil }
+    // Weights that are quantized already, and biases that are computed, cannot be changed.
+    let mustKnow = affine.multiplier == ones ? head.inputs.dropFirst(2) : head.inputs.dropFirst()
+    return mustKnow.allSatisfy { $0 == nil || parameters[$0!] != nil } ? affine : nil
+  }
+
+  private func folding(_ affine: Affine, _ first: Int, _ second: Int) throws -> Graph {
+    let head = nodes[first]
+    var graph = self
+    let (multiplier, offset) = affine
+    let weightName = head.inputs[1]!
+    let biasOperand = head.inputs.count > 2 ? head.inputs[2] : nil
+    let oldBias = try biasOperand.map { try parameters[$0]!.value.scalars(as: Float.self) }
+    let bias = multiplier.indices.map { (oldBias?[$0] ?? 0) * multiplier[$0] + offset[$0] }
+    graph.nodes[first].inputs = [
+      head.inputs[0],
+      multiplier.allSatisfy { $0 == 1 } ? weightName : try graph.scaleWeight(of: head, by: multiplier),
+      graph.setParameter(
+        biasOperand ?? biasName(beside: weightName), try Tensor(bias, shape: [bias.count]), for: head.name),
+    ]
+    return try graph.merging(second, into: first, at: first)
+  }
+
+  /// Multiplies the weights of each output channel, and returns the name of the new parameter.
+  private mutating func scaleWeight(of head: Node, by multiplier: [Float]) throws -> String {
+    let name = head.inputs[1]!
+    var weight = parameters[name]!.value
     let shape = weight.shape
     try weight.withUnsafeMutableScalars(as: Float.self) { weight in
       if case .convTranspose(let payload) = head.op {
@@ -156,15 +218,7 @@ extension Graph {
         for i in weight.indices { weight[i] *= multiplier[i / row] }
       }
     }
-    let biasOperand = head.inputs.count > 2 ? head.inputs[2] : nil
-    let oldBias = try biasOperand.map { try parameters[$0]!.value.scalars(as: Float.self) }
-    let bias = multiplier.indices.map { (oldBias?[$0] ?? 0) * multiplier[$0] + offset[$0] }
-    graph.nodes[first].inputs = [
-      head.inputs[0], graph.setParameter(weightName, weight, for: head.name),
-      graph.setParameter(
-        biasOperand ?? biasName(beside: weightName), try Tensor(bias, shape: [bias.count]), for: head.name),
-    ]
-    return try graph.merging(second, into: first, at: first)
+    return setParameter(name, weight, for: head.name)
   }
 
   private func biasName(beside weight: String) -> String {

@@ -27,25 +27,40 @@ public struct QuantizedForm: Sendable {
     let consumers = graph.consumers
     let producers = graph.producers
     func kind(_ value: String) -> Op.Kind? { producers[value].map { graph.nodes[$0].op.kind } }
-    let obstacles = graph.nodes.map { node -> String? in
+    func isQuantizedAlone(_ value: String) -> Bool {
+      let users = consumers[value] ?? []
+      return !users.isEmpty && !graph.isOutput(value)
+        && users.allSatisfy { graph.nodes[$0].op.kind == .quantizeLinear }
+    }
+    // A ReLU or clip behind a sum is part of rounding its result.
+    func isRectified(_ value: String) -> Bool {
+      guard let producer = producers[value], case .binary = graph.nodes[producer].op, !graph.isOutput(value),
+        let users = consumers[value], users.count == 1
+      else { return false }
+      let next = graph.nodes[users[0]]
+      switch next.op {
+      case .unary(.relu), .clip: return isQuantizedAlone(next.outputs[0])
+      default: return false
+      }
+    }
+    var obstacles: [String?] = []
+    func obstacle(_ node: Node) -> String? {
       if case .recurrent(let payload) = node.op, payload.activations != nil { return nil }
       for (index, input) in node.inputs.enumerated() {
         guard let input, graph.types[input]?.dtype == .float32 else { continue }
         // Constants may be real (biases, slopes, scalars), but not weights.
         if graph.parameters[input] != nil, index != node.op.kind.weightOperand { continue }
+        if isRectified(input), obstacles[producers[input]!] == nil { continue }
         guard let maker = kind(input), maker == .dequantizeLinear || maker == .dynamicQuantize else {
           return "\(input) is not quantized"
         }
       }
       // Dynamically quantized operations give real results.
       if node.inputs.contains(where: { $0.flatMap(kind) == .dynamicQuantize }) { return nil }
-      let isQuantized = node.outputs.allSatisfy { output in
-        let users = consumers[output] ?? []
-        return !users.isEmpty && !graph.isOutput(output)
-          && users.allSatisfy { graph.nodes[$0].op.kind == .quantizeLinear }
-      }
+      let isQuantized = node.outputs.allSatisfy { isQuantizedAlone($0) || isRectified($0) }
       return isQuantized ? nil : "its result is not quantized"
     }
+    for node in graph.nodes { obstacles.append(obstacle(node)) }
     func isPairHalf(_ index: Int) -> Bool { graph.nodes[index].isPairHalf }
     func isInteger(_ index: Int) -> Bool { !isPairHalf(index) && obstacles[index] == nil }
     func users(_ index: Int) -> [Int] { graph.nodes[index].outputs.flatMap { consumers[$0] ?? [] } }

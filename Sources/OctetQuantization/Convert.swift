@@ -114,6 +114,12 @@ private struct Converter {
   }
 
   private mutating func quantizeWeight(of node: inout Node, _ template: any Observer) throws {
+    if let operand = node.constantOperand(in: graph) {
+      let name = node.inputs[operand]!
+      let quantization = try naming(name) { try template.parameters(for: graph.parameters[name]!.value) }
+      node.inputs[operand] = try weights.dequantized(name, quantization, modules: node.modules, in: &nodes)
+      return
+    }
     let place = node.weightPlace!
     let name = node.inputs[place.operand]!
     let (quantization, obstacle) = try naming(name) {

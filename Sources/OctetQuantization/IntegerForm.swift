@@ -39,6 +39,9 @@ enum IntegerForm {
     func isMissing(_ index: Int) -> Bool { index >= node.inputs.count || node.inputs[index] == nil }
 
     if case .binary = node.op, node.scalarOperand(in: graph) != nil { return functionOfOneNumber(node, graph) }
+    if case .binary(let function) = node.op, let operand = node.constantOperand(in: graph) {
+      return withConstant(function, graph.parameters[node.inputs[operand]!]!.value, node, operand, graph)
+    }
     if case .gather = node.op, isConstant(0) {
       guard graph.types[node.inputs[0]!]?.dtype == .float32 else { return .none("its table is not float") }
       return isConstant(1) ? .none("its result is a constant") : .computes()
@@ -53,7 +56,7 @@ enum IntegerForm {
     case .conv, .linear, .convTranspose:
       guard isConstant(1) else { return .none("its weight is computed") }
       return isMissing(2) || isConstant(2) ? .computes() : .none("its bias is computed")
-    case .binary(.add), .binary(.mul):
+    case .binary(.add), .binary(.sub), .binary(.mul):
       let fits = types[0] == types[1] || types[0].isChannels(of: types[1]) || types[1].isChannels(of: types[0])
       return fits ? .computes() : .none("its operands broadcast")
     case .matmul:
@@ -92,6 +95,21 @@ enum IntegerForm {
     case .recurrent: return .none("\(node.op.kind.rawValue) is quantized dynamically")
     case .quantizeLinear, .dequantizeLinear, .dynamicQuantize: return .none("it is quantized already")
     }
+  }
+
+  /// Sums, differences and products with a constant, which is quantized by its own range.
+  private static func withConstant(
+    _ function: Op.Binary, _ constant: Tensor, _ node: Node, _ operand: Int, _ graph: Graph
+  ) -> IntegerForm {
+    guard [.add, .sub, .mul].contains(function) else { return .none("\(function.rawValue) has no integer form") }
+    let name = node.inputs[operand]!
+    guard let numbers = try? constant.scalars(as: Float.self), numbers.allSatisfy(\.isFinite) else {
+      return .none("operand \(name) is not finite")
+    }
+    guard let type = node.inputs[1 - operand].flatMap({ graph.types[$0] }), type == graph.types[node.outputs[0]],
+      constant.type.repetition(over: type) != nil
+    else { return .none("its operands broadcast") }
+    return .computes()
   }
 
   /// A function that becomes a table of 256 integers.
@@ -136,6 +154,24 @@ extension Node {
   func scalarOperand(in graph: Graph) -> Int? {
     inputs.indices.first { index in
       inputs[index].flatMap { graph.parameters[$0]?.value.shape.allSatisfy { $0 == 1 } } ?? false
+    }
+  }
+
+  /// The operand of a binary function that is a constant of several elements, where the other is none.
+  func constantOperand(in graph: Graph) -> Int? {
+    guard case .binary = op, scalarOperand(in: graph) == nil else { return nil }
+    let places = inputs.indices.filter { graph.parameters[inputs[$0]!] != nil }
+    return places.count == 1 ? places[0] : nil
+  }
+
+  /// The ReLU or clip that alone reads a sum, difference or product, whose result is then quantized behind it.
+  func rectifier(in graph: Graph, _ consumers: [String: [Int]]) -> Node? {
+    guard case .binary(let function) = op, [.add, .sub, .mul].contains(function), !graph.isOutput(outputs[0]),
+      let users = consumers[outputs[0]], users.count == 1
+    else { return nil }
+    switch graph.nodes[users[0]].op {
+    case .unary(.relu), .clip: return graph.nodes[users[0]]
+    default: return nil
     }
   }
 

@@ -18,6 +18,9 @@ extension Graph {
     var madeInFloat: Set<String> = []
     var sharing: [Node] = []
     let alive = Set(try removingDeadNodes().nodes.map(\.name))
+    let consumers = consumers
+    // Results of ReLUs and clips behind sums: what is rounded is theirs, and the sum is not.
+    var rectified: [String: any Observer] = [:]
 
     for node in nodes {
       defer {
@@ -36,6 +39,9 @@ extension Graph {
       switch IntegerForm(of: node, in: self) {
       case .none(let reason):
         assignments[node.name] = .float(reason)
+      case .shares where rectified[node.outputs[0]] != nil:
+        templates.append((node.outputs[0], rectified[node.outputs[0]]!))
+        assignments[node.name] = .integer(weight: nil)
       case .shares:
         sharing.append(node)
         if node.activationInputs.allSatisfy(madeInFloat.contains) { madeInFloat.formUnion(node.outputs) }
@@ -65,8 +71,15 @@ extension Graph {
           }
         }
         if let range { fixed[node.outputs[0]] = try range.parameters(activation.integerType()) }
-        for value in operands + node.outputs { templates.append((value, activation)) }
-        assignments[node.name] = .integer(weight: weightPlace == nil ? nil : config.weight)
+        var values = operands + node.outputs
+        if let rectifier = node.rectifier(in: self, consumers), map.config(for: rectifier).activation != nil {
+          rectified[rectifier.outputs[0]] = activation
+          values.removeLast()
+        }
+        for value in values { templates.append((value, activation)) }
+        let isWithConstant = node.constantOperand(in: self) != nil
+        let constant = isWithConstant ? MinMaxObserver(dtype: try activation.integerType()) : nil
+        assignments[node.name] = .integer(weight: weightPlace == nil ? constant : config.weight)
       }
     }
 

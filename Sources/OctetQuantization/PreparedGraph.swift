@@ -6,6 +6,7 @@ public import OctetGraph
 /// The graph itself is as it was: sites stand beside it, and see the values of a replay.
 public final class PreparedGraph {
   enum Assignment {
+    /// - Parameter weight: for the operand that is a constant, if there is one.
     case integer(weight: (any Observer)?)
     case float(String)
   }

@@ -136,6 +136,73 @@ struct FusionTests {
     try expectSame(graph, fused)
   }
 
+  @Test func residualsMayStayApart() throws {
+    let graph = try ResidualBlock(2, 3, stride: 1).trace(image)
+    let fused = try graph.fused(residuals: false)
+    #expect(fused.kinds == [.conv, .conv, .conv, .add, .relu])
+    try expectSame(graph, fused)
+  }
+
+  @Test func constantsOfChannelsFold() throws {
+    let constant = try Tensor.counting([2, 1, 1], from: 0.6, step: 0.7)
+    let bodies: [(Tensor) throws -> Tensor] = [
+      { try $0 + constant }, { try constant + $0 }, { try $0 - constant }, { try constant - $0 }, { try $0 * constant },
+      { try $0 / constant }, { try $0 * Tensor(Float(-3)) }, { try relu($0 * constant + Tensor(Float(2))) },
+    ]
+    for (index, body) in bodies.enumerated() {
+      for layer in [conv(), ConvTranspose2d(2, 2, kernelSize: 3, padding: 1)] as [Module] {
+        let graph = try Lambda([layer]) { [try body($0[0]($1[0]))] }.trace(image)
+        #expect(try graph.fused().nodes.count == 1, "\(index)")
+        try expectSame(graph, graph.fused())
+      }
+      let row = try constant.reshape([2])
+      let linear = try Lambda([Linear(5, 2)]) { [try $0[0]($1[0]) - row] }.trace(image)
+      #expect(try linear.fused().kinds == [.linear])
+      try expectSame(linear, linear.fused())
+    }
+    // Not the constant's inverse, and nothing that is not finite.
+    for body in [{ try constant / $0 }, { try $0 / Tensor(Float(0)) }] as [(Tensor) throws -> Tensor] {
+      let graph = try Lambda([conv()]) { [try body($0[0]($1[0]))] }.trace(image)
+      #expect(try graph.fused().kinds == [.conv, .div])
+    }
+  }
+
+  @Test func functionsThatAreSpelledOut() throws {
+    func number(_ value: Double) throws -> Tensor { try Tensor(Float(value)) }
+    func bounded(_ x: Tensor) throws -> Tensor { try clip(x, minimum: 0, maximum: 6) }
+    let functions: [(Op.Kind, (Tensor) throws -> Tensor)] = [
+      (.silu, { try $0 * sigmoid($0) }), (.silu, { try sigmoid($0) * $0 }),
+      (.hardSwish, { try $0 * hardSigmoid($0) }),
+      (.hardSwish, { try $0 * bounded($0 + number(3)) / number(6) }),
+      (.hardSwish, { try $0 * (bounded(number(3) + $0) * number(1.0 / 6)) }),
+      (.hardSigmoid, { try bounded($0 + number(3)) / number(6) }),
+      (.gelu, { try $0 * number(0.5) * (erf($0 / number(1.4142135)) + number(1)) }),
+      (.gelu, { try number(0.5) * ($0 * (number(1) + erf($0 * number(0.70710678)))) }),
+    ]
+    for (index, (kind, function)) in functions.enumerated() {
+      let graph = try Lambda([]) { [try function($1[0])] }.trace(image)
+      let fused = try graph.fused()
+      #expect(fused.kinds == [kind], "\(index)")
+      #expect(fused.nodes[0].outputs == [graph.outputs[0].value])
+      try expectSame(graph, fused)
+    }
+    // Other numbers, other operands, and values that are read elsewhere.
+    let others: [(Tensor) throws -> [Tensor]] = [
+      { [try $0 * bounded($0 + number(2)) / number(6)] }, { [try $0 * bounded($0 + number(3)) / number(5)] },
+      { [try -$0 * sigmoid($0)] },
+      { x in
+        let gate = try sigmoid(x)
+        return [try x * gate, gate]
+      },
+      { [try number(6) / ($0 * bounded($0 + number(3)))] },
+    ]
+    for body in others {
+      let graph = try Lambda([]) { try body($1[0]) }.trace(image)
+      #expect(try graph.fused().nodes.count == graph.nodes.count)
+      try expectSame(graph, graph.fused())
+    }
+  }
+
   @Test func theResidualMayStandOnEitherSide() throws {
     for swapped in [false, true] {
       let graph = try Lambda([conv()]) { layers, x in
@@ -178,7 +245,7 @@ struct FusionTests {
   }
 
   @Test func additionsWithoutAResidualStay() throws {
-    let bias = try Tensor.random([2, 1, 1], seed: 5)
+    let bias = try Tensor.random([5, 1], seed: 5)
     let same = try Tensor.random([1, 2, 5, 5], seed: 5)
     let bodies: [([Module], [Tensor]) throws -> [Tensor]] = [
       { [try $0[0]($1[0]) + bias] }, { [try $0[0]($1[0]) + same] },

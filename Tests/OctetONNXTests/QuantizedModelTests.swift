@@ -38,6 +38,38 @@ import Testing
     #expect(try discrepancy(result, Session(whole)(x), absolute: 0, relative: 0) == nil)
   }
 
+  /// A product of integers with unsigned weights, whose zero point decides whether they are int8 as well.
+  private func product(zeroPoint: UInt8, weights: [UInt8]) -> [UInt8] {
+    Proto.model(
+      Proto.graph(
+        [Proto.node("QLinearMatMul", ["a", "sa", "za", "w", "sw", "zw", "sy", "zy"], ["y"])],
+        inputs: [Proto.value("a", type: 2, [2, 3])], outputs: ["y"],
+        initializers: [
+          Proto.tensor("w", type: 2, [3, 2], raw: weights), Proto.tensor("sa", [], [Float(0.01)]),
+          Proto.tensor("za", type: 2, [], raw: [7]), Proto.tensor("sw", [], [Float(0.02)]),
+          Proto.tensor("zw", type: 2, [], raw: [zeroPoint]), Proto.tensor("sy", [], [Float(0.013)]),
+          Proto.tensor("zy", type: 2, [], raw: [90]),
+        ]), opset: 17)
+  }
+
+  @Test func integersThatAreAnOutput() throws {
+    let a = try Tensor([UInt8(0), 255, 9, 100, 3, 200], shape: [2, 3])
+    for (zeroPoint, weights, isInteger) in [
+      (UInt8(128), [UInt8(0), 255, 128, 1, 77, 200], true), (3, [0, 255, 128, 1, 77, 200], false),
+    ] {
+      let graph = try ONNXModel(bytes: product(zeroPoint: zeroPoint, weights: weights)).graph
+      let plan = try Plan(graph)
+      #expect(plan.integerNodes.isEmpty != isInteger && plan.weightOnlyNodes.isEmpty)
+      let numbers = try a.scalars(as: UInt8.self).map { Int($0) - 7 }
+      let expected = (0..<4).map { (i: Int) -> UInt8 in
+        let sum = (0..<3).map { numbers[i / 2 * 3 + $0] * (Int(weights[$0 * 2 + i % 2]) - Int(zeroPoint)) }.reduce(0, +)
+        return UInt8(min(max((Double(sum) * 0.01 * 0.02 / 0.013).rounded(.toNearestOrEven) + 90, 0), 255))
+      }
+      #expect(try Session(plan).run([a])[0].scalars(as: UInt8.self) == expected)
+      #expect(try graph.replay([a])[0].scalars(as: UInt8.self) == expected)
+    }
+  }
+
   /// Every form is the one QDQ graph: products run in integers.
   @Test(arguments: names) func productsRunInIntegers(_ name: String) throws {
     let (graph, _, _) = try load(name)

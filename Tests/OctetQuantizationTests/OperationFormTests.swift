@@ -72,6 +72,22 @@ import Testing
     #expect(table.value.value.dtype == .int8)
   }
 
+  @Test func constantsAreQuantizedByTheirOwnRange() throws {
+    let (graph, report) = try convert("constants")
+    #expect(report.kept.isEmpty, "\(report.kept)")
+    let sums = graph.nodes.filter { [.add, .sub, .mul].contains($0.op.kind) }
+    let constants = sums.flatMap { node in
+      node.inputs.compactMap { input -> QuantizationParameters? in
+        guard let source = graph.nodes.first(where: { $0.outputs == [input] }),
+          case .dequantizeLinear(let payload) = source.op, graph.parameters[source.inputs[0]!] != nil
+        else { return nil }
+        return payload.parameters
+      }
+    }
+    #expect(constants.count == 4 && constants.allSatisfy { $0.isPerTensor && $0.dtype == .uint8 })
+    #expect(constants.contains { $0.zeroPoints[0] > 0 } && constants.contains { abs($0.scales[0] - 3 / 255) < 1e-6 })
+  }
+
   @Test func whatStaysFloatSaysWhy() throws {
     func reasons(_ name: String) throws -> [Op.Kind: String] {
       Dictionary(try convert(name).report.kept.map { ($0.kind, $0.reason!) }) { first, _ in first }

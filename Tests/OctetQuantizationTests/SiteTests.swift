@@ -39,7 +39,8 @@ import Testing
 
   @Test func additionDoesNotShare() throws {
     let sites = try sites("unfused residual")
-    #expect(sites.map(\.count) == [1, 1, 2], "\(sites): x, conv, and add with the ReLU after it")
+    #expect(sites.count == 3 && sites.map(\.count) == [1, 1, 1], "\(sites): x, conv, and the ReLU behind the sum")
+    #expect(sites[2] == ["relu"], "what is negative before a ReLU needs no integers")
   }
 
   @Test func aSiteIsFoundByValueNodeAndModule() throws {

@@ -164,6 +164,30 @@ extension Network {
       let shifted = try matmul(weights, v) + Tensor.counting([8], from: -0.4, step: 0.1)
       return [try layers[3](shifted - x[0])]
     },
+    Network("constants", [[4, 5, 6]], layers: { (0..<2).map { _ in Conv2d(4, 4, kernelSize: 1) } }) { layers, x in
+      // By channels, along the last axis, and whole images; each of them stands first once.
+      let channels = try relu(layers[0](x[0])) + Tensor.counting([4, 1, 1], from: -0.3, step: 0.2)
+      let columns = try Tensor.counting([6], from: 0.5, step: 0.3) * channels
+      let images = try relu(Tensor.counting([4, 5, 6], from: 1.5, step: -0.03) - columns)
+      return [
+        try images, try layers[1](images - columns), try channels - Tensor.counting([1, 4, 1, 1], from: 0, step: 1),
+      ]
+    },
+    Network("sums that broadcast", [[5, 8]], layers: { (0..<2).map { _ in Linear(8, 8) } }) { layers, x in
+      let (q, k) = (try layers[0](x[0]), try layers[1](x[0]))
+      let scores = try matmul(
+        q.reshape([0, 5, 2, 4]).transpose([0, 2, 1, 3]), k.reshape([0, 5, 2, 4]).transpose([0, 2, 3, 1]))
+      let mask = try k.mean([2]).reshape([0, 1, 1, 5])
+      return [try softmax(scores + mask), try mask * scores, try scores + k.mean([2]).reshape([0, 1, 5, 1])]
+    },
+    Network(
+      "clips behind sums", [[4, 5, 5]], isFused: false,
+      layers: { [Conv2d(4, 4, kernelSize: 1), Conv2d(4, 4, kernelSize: 3, padding: 1)] }
+    ) { layers, x in
+      let y = try layers[0](x[0])
+      let sum = try relu6(y + layers[1](y))
+      return [try relu(sum * y), try relu(sum - y), try sum + y]
+    },
     Network("padding", [[2, 4, 4]], layers: { [Conv2d(2, 3, kernelSize: 1), Conv2d(3, 2, kernelSize: 3)] }) {
       layers, x in
       [try layers[1](pad(layers[0](x[0]), before: [0, 0, 1, 2], after: [0, 0, 1, 0], value: 0.25))]

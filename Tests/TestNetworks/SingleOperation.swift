@@ -2,24 +2,27 @@ package import OctetCore
 internal import OctetEngine
 package import OctetGraph
 
-/// One integer operation of a QDQ graph by itself: quantize → dequantize → operation → quantize → dequantize.
+/// One integer operation of a QDQ graph by itself: quantize → dequantize → operation → quantize → dequantize. A sum and the
+/// ReLU or clip behind it are one.
 package struct SingleOperation {
   package let graph: Graph
   package let node: Node
   package let result: QuantizationParameters
   private let sources: [String]
+  private let names: [String]
 
   /// - Returns: `nil` if the node does not stand between pairs.
   package init?(_ node: Node, in whole: Graph) throws {
     let producers = whole.producers
     func producer(_ value: String) -> Node? { producers[value].map { whole.nodes[$0] } }
-    guard let user = whole.consumers[node.outputs[0]]?.first.map({ whole.nodes[$0] }),
+    let chain = node.chain(in: whole)
+    guard let user = whole.consumers[chain.last!.outputs[0]]?.first.map({ whole.nodes[$0] }),
       case .quantizeLinear(let result) = user.op
     else { return nil }
     var nodes: [Node] = []
     var inputs: [Graph.Input] = []
     var sources: [String] = []
-    for operand in Set(node.inputs.compactMap { $0 }).sorted() {
+    for operand in Set(chain[0].inputs.compactMap { $0 }).sorted() {
       guard let dequantize = producer(operand), dequantize.op.kind == .dequantizeLinear else {
         if whole.parameters[operand] == nil {
           // Indices are no real numbers.
@@ -41,8 +44,9 @@ package struct SingleOperation {
       }
       nodes.append(dequantize)
     }
+    nodes += chain
     nodes += [
-      node, user,
+      user,
       Node(
         name: "real", op: .dequantizeLinear(Op.DequantizeLinear(result.parameters)), inputs: user.outputs,
         outputs: ["real"]),
@@ -54,6 +58,7 @@ package struct SingleOperation {
     self.node = node
     self.result = result.parameters
     self.sources = sources
+    names = chain.map(\.name)
   }
 
   /// How often the engine's integers differ from those of the interpreter, and by how much at most, for the values that
@@ -61,7 +66,7 @@ package struct SingleOperation {
   package func compare(_ values: [String: Tensor]) throws -> (differing: Int, of: Int, atMost: Int) {
     let inputs = sources.map { values[$0]! }
     let plan = try Plan(graph)
-    guard plan.integerNodes == [node.name] else {
+    guard plan.integerNodes == names else {
       throw OctetError(.invalidGraph, node.name, expected: "one integer operation", found: "\(plan.integerNodes)")
     }
     let found = try quantize(Session(plan, threads: 1).run(inputs)[0], result)
@@ -74,6 +79,18 @@ package struct SingleOperation {
     tensor.withUnsafeBytes { bytes in
       (0..<elementCount(of: tensor.shape)).map { loadInteger(at: $0, tensor.dtype, from: bytes) }
     }
+  }
+}
+
+extension Node {
+  private var isSum: Bool { [.add, .sub, .mul].contains(op.kind) }
+  private var isRectifier: Bool { [.relu, .clip].contains(op.kind) }
+
+  /// The nodes whose result is rounded once: a sum with the ReLU or clip that alone reads it, or this one.
+  package func chain(in graph: Graph) -> [Node] {
+    if isRectifier, let sum = graph.nodes.first(where: { $0.outputs == [inputs[0]] }), sum.isSum { return [sum, self] }
+    let users = (graph.consumers[outputs[0]] ?? []).map { graph.nodes[$0] }
+    return isSum && users.count == 1 && users[0].isRectifier && !graph.isOutput(outputs[0]) ? [self, users[0]] : [self]
   }
 }
 

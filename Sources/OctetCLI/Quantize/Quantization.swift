@@ -38,7 +38,8 @@ struct Quantization {
 
   init(of model: LoadedModel, by command: QuantizeCommand) throws {
     self.command = command
-    graph = try naming(model.path) { try model.graph.foldingConstants().fused() }
+    // Sums apart: in the file they are integer operations for others too.
+    graph = try naming(model.path) { try model.graph.foldingConstants().fused(residuals: false) }
     mode = try command.mode == .auto ? Self.choice(for: graph, model.path, command.calibration) : command.mode
     if mode == .static, command.calibration == nil { throw Self.wantsData(graph, model.path) }
   }

@@ -55,4 +55,22 @@ public struct TensorType: Hashable, Sendable, CustomStringConvertible {
     dtype == images.dtype && rank == 4 && images.rank == 4 && shape[..<2] == images.shape[..<2]
       && shape[2...].allSatisfy { $0 == 1 }
   }
+
+  /// How a constant of this type, which broadcasts to `other`, lies over it: as a run of elements that is repeated, with
+  /// the channels of images in front of their pixels or behind them.
+  package func repetition(over other: TensorType) -> Repetition? {
+    guard dtype == other.dtype, rank <= other.rank else { return nil }
+    let sizes = [Dimension](repeating: 1, count: other.rank - rank) + shape
+    let run = sizes.drop { $0 == 1 }
+    if !run.isEmpty, run.elementsEqual(other.shape.suffix(run.count)) { return .trailing }
+    return other.rank == 4 && sizes[0] == 1 && sizes[1] == other.shape[1] && sizes[2...].allSatisfy { $0 == 1 }
+      ? .channels : nil
+  }
+
+  package enum Repetition {
+    /// Equal to the last axes, and the same for all others.
+    case trailing
+    /// One number for each channel of images.
+    case channels
+  }
 }

@@ -15,10 +15,12 @@ final class GraphWriter {
   /// The nodes that have given their name to an operator.
   private var namesInUse: Set<String> = []
   private(set) var nodes: [Onnx_NodeProto] = []
-  private var initializers: [Onnx_TensorProto] = []
+  /// What initializers say of themselves, and what they hold.
+  private var initializers: [(proto: Onnx_TensorProto, content: Tensor)] = []
   /// The parameters that are initializers already.
   private var stored: Set<String> = []
-  private var byteCount = 0
+  /// The bytes of all initializers.
+  private(set) var byteCount = 0
   private var scales: [QuantizationParameters: (scale: String, zeroPoint: String)] = [:]
   private var dynamics: [String: DynamicNames] = [:]
   private let uses: Set<String>
@@ -31,9 +33,6 @@ final class GraphWriter {
   struct DynamicNames {
     let integers, scale, zeroPoint: String
   }
-
-  /// A protocol buffer of more bytes cannot be read; the rest of the model needs some of them.
-  private static let largestByteCount = (1 << 31) - (1 << 24)
 
   init(_ graph: Graph) {
     self.graph = graph
@@ -56,7 +55,6 @@ final class GraphWriter {
     var proto = Onnx_GraphProto()
     proto.name = name
     proto.node = nodes
-    proto.initializer = initializers
     proto.input = try graph.inputs.map { try Self.info($0.name, $0.type) }
     proto.output = try graph.outputs.map { try Self.info($0.name, graph.types[$0.value]!) }
     return proto
@@ -144,6 +142,25 @@ final class GraphWriter {
     let parameters: QuantizationParameters
   }
 
+  /// How a value was quantized that is dequantized with one scale from 8 bits.
+  func activationParameters(_ value: String) -> QuantizationParameters? {
+    guard let producer = producer(of: value), case .dequantizeLinear(let op) = producer.op,
+      storedWeight(producer) == nil,
+      op.parameters.isPerTensor, op.parameters.dtype.bitWidth == 8
+    else { return nil }
+    return op.parameters
+  }
+
+  /// The scale that a value is quantized with, at once or behind a ReLU or clip, if all who read it do that alike.
+  func resultScale(_ value: String) -> Float? {
+    guard let users = users(of: value), let first = users.first else { return nil }
+    switch first.op {
+    case .unary(.relu) where users.count == 1, .clip where users.count == 1: return resultScale(first.outputs[0])
+    case .quantizeLinear(let op) where users.count == 1 && op.parameters.isPerTensor: return op.parameters.scales[0]
+    default: return nil
+    }
+  }
+
   /// Whether something needs the value.
   func isUsed(_ value: String) -> Bool { uses.contains(value) }
 
@@ -171,12 +188,46 @@ final class GraphWriter {
     proto.name = name
     proto.dims = tensor.shape.map(Int64.init)
     proto.dataType = Int32(ElementType(tensor.dtype).rawValue)
-    proto.rawData = tensor.withUnsafeBytes { Data($0) }
-    byteCount += proto.rawData.count
-    guard byteCount <= Self.largestByteCount else {
-      throw OctetError(.unsupported, "model", expected: "at most 2 GiB of parameters", found: "more")
+    byteCount += tensor.withUnsafeBytes(\.count)
+    initializers.append((proto, tensor))
+  }
+
+  /// The initializers with all that they hold.
+  func initializersWithin() -> [Onnx_TensorProto] {
+    initializers.map { proto, content in
+      var proto = proto
+      proto.rawData = content.withUnsafeBytes { Data($0) }
+      return proto
     }
-    initializers.append(proto)
+  }
+
+  /// The initializers of a model whose large ones lie in a file beside it.
+  ///
+  /// - Returns: them, and the contents of that file: where each begins.
+  func initializers(beside location: String) -> (protos: [Onnx_TensorProto], file: [(offset: Int, content: Tensor)]) {
+    var end = 0
+    var file: [(offset: Int, content: Tensor)] = []
+    let protos = initializers.map { proto, content in
+      var proto = proto
+      let count = content.withUnsafeBytes(\.count)
+      guard count >= 1024 else {
+        proto.rawData = content.withUnsafeBytes { Data($0) }
+        return proto
+      }
+      // Pages, so that readers may map large ones.
+      let alignment = count >= 1 << 20 ? 4096 : 64
+      let offset = (end + alignment - 1) / alignment * alignment
+      file.append((offset, content))
+      end = offset + count
+      proto.dataLocation = .external
+      proto.externalData = [("location", location), ("offset", "\(offset)"), ("length", "\(count)")].map { key, value in
+        var entry = Onnx_StringStringEntryProto()
+        (entry.key, entry.value) = (key, value)
+        return entry
+      }
+      return proto
+    }
+    return (protos, file)
   }
 
   /// Scale and zero point as initializers, once for all who have the same.

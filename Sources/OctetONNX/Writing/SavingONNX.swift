@@ -2,8 +2,6 @@ import OctetCore
 import OctetFormats
 public import OctetGraph
 
-import struct Foundation.Data
-
 extension Graph {
   /// Writes the graph as an `.onnx` file, whole or not at all.
   ///
@@ -19,57 +17,39 @@ extension Graph {
   /// where a layer quantizes its operand while it runs. ONNX Runtime makes integer operations of both. Where ONNX has
   /// less than Octet, the file is the nearest that it has:
   ///
-  /// * scales for each row of an operand become one for the whole operand;
   /// * a dynamic LSTM or GRU has integer weights and computes in float;
-  /// * biases are float, as they are here (ONNX Runtime rounds them for its integer kernels itself).
+  /// * the biases of integer layers are int32 in units of the product of their scales, as integer kernels add them,
+  ///   wherever that is at most 1/32 of a step away; here they are float.
+  ///
+  /// A file cannot hold more than 2 GiB. Of a larger model the weights stand in a file beside it, whose name begins with
+  /// the model's, ends in `.data` and says what it holds (`net.onnx.5be1f3a2c0d94e77.data`): the model is put in its
+  /// place when its weights are complete, and one that was there before keeps its own until then.
   ///
   /// - Parameters:
   ///   - name: the name of the graph in the file.
   ///   - documentation: free text.
   ///   - properties: free entries by key. `octet.activations`, `octet.weights` and `octet.dynamic` are added: what was
   ///     quantized how.
+  ///   - largestFile: how many bytes of weights a model without a file beside it may have.
   /// - Throws: `OctetError`: `unsupported`, naming the node, for what ONNX cannot say (a projection in an LSTM, average
-  ///   pooling to a size that does not divide the image), or if the file would be larger than 2 GiB; `fileAccess` if it
-  ///   cannot be written.
+  ///   pooling to a size that does not divide the image, scales for each row that are found while running);
+  ///   `fileAccess` if it cannot be written.
   public func saveONNX(
-    to path: String, name: String = "octet", documentation: String = "", properties: [String: String] = [:]
+    to path: String, name: String = "octet", documentation: String = "", properties: [String: String] = [:],
+    largestFile: Int = (1 << 31) - (1 << 24)
   ) throws {
-    let data = try onnxData(name: name, documentation: documentation, properties: properties)
-    try writeWhole(to: path) { file in try data.withUnsafeBytes { try file.write($0) } }
+    let writer = try ModelWriter(self, name: name, documentation: documentation, properties: properties)
+    try writer.write(to: path, largestFile: largestFile)
   }
 
-  /// What ``saveONNX(to:name:documentation:properties:)`` writes, for ``ONNXModel/init(bytes:dimensions:constants:)``.
+  /// What ``saveONNX(to:name:documentation:properties:largestFile:)`` writes, for
+  /// ``ONNXModel/init(bytes:dimensions:constants:)``.
   ///
-  /// - Throws: the same, apart from `fileAccess`.
+  /// - Throws: the same, apart from `fileAccess`; `unsupported` for more than 2 GiB.
   public func onnxBytes(
     name: String = "octet", documentation: String = "", properties: [String: String] = [:]
   ) throws -> [UInt8] {
-    Array(try onnxData(name: name, documentation: documentation, properties: properties))
-  }
-
-  private func onnxData(name: String, documentation: String, properties: [String: String]) throws -> Data {
-    let writer = GraphWriter(self)
-    var model = Onnx_ModelProto()
-    model.graph = try writer.write(name: name)
-    model.irVersion = writer.opset > 20 ? 10 : (writer.opset > 19 ? 9 : 8)
-    var opset = Onnx_OperatorSetIdProto()
-    opset.domain = ""
-    opset.version = Int64(writer.opset)
-    model.opsetImport = [opset]
-    model.producerName = "octet"
-    model.producerVersion = ONNXMetadata.writerVersion
-    model.docString = documentation
-    let entries = properties.merging(QuantizationSummary(self).entries) { $1 }
-    model.metadataProps = entries.sorted { $0.key < $1.key }.map { key, value in
-      var entry = Onnx_StringStringEntryProto()
-      (entry.key, entry.value) = (key, value)
-      return entry
-    }
-    do {
-      return try model.serializedData()
-    } catch {
-      throw OctetError(.unsupported, "model", expected: "what a protocol buffer holds", found: "\(error)")
-    }
+    Array(try ModelWriter(self, name: name, documentation: documentation, properties: properties).data())
   }
 }
 

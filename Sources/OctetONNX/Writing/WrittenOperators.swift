@@ -14,7 +14,7 @@ extension NodeWriter {
     case .unary(let op): [try unary(op)]
     case .clip(let op): [try clipped(input(0), op.minimum, op.maximum)]
     case .prelu(let op): [try prelu(op)]
-    case .binary(let op): [emit(op.operatorName, [try input(0), try input(1)])]
+    case .binary(let op): [try binary(op)]
     case .compare(let op): [try compare(op)]
     case .where: [emit("Where", [try input(0), try input(1), try input(2)])]
     case .cast(let op): [emit("Cast", [try input(0)], [Attribute.int("to", ElementType(op.dtype).rawValue)])]
@@ -52,7 +52,7 @@ extension NodeWriter {
     case .recurrent(let op): try recurrent(op)
     case .quantizeLinear(let op): [try quantizeLinear(op)]
     case .dequantizeLinear(let op): [try dequantizeLinear(op)]
-    case .dynamicQuantize: [try dynamicQuantize()]
+    case .dynamicQuantize(let op): [try dynamicQuantize(op)]
     }
   }
 }

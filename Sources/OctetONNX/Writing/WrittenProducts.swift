@@ -7,7 +7,7 @@ extension NodeWriter {
   func conv(_ op: Op.Convolution) throws -> String {
     let window = try Window(self, op.stride, op.padding, op.dilation)
     var value = emit(
-      "Conv", [try input(0), try input(1), try input(2)], window.attributes + [Attribute.int("group", op.groups)])
+      "Conv", [try input(0), try input(1), try bias()], window.attributes + [Attribute.int("group", op.groups)])
     if self.value(3) != nil { value = emit("Add", [value, try input(3)]) }
     return try activated(value, op.activation)
   }
@@ -30,7 +30,7 @@ extension NodeWriter {
       product = try dynamicProduct(weight)
     } else if isGemm {
       return try activated(
-        emit("Gemm", [try input(0), try input(1), try input(2)], [Attribute.int("transB", 1)]), op.activation)
+        emit("Gemm", [try input(0), try input(1), try bias()], [Attribute.int("transB", 1)]), op.activation)
     } else {
       product = emit("MatMul", [try input(0), try transposedWeight()])
     }
