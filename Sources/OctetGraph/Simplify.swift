@@ -16,8 +16,13 @@ extension Graph {
   }
 
   /// This graph with the nodes that depend on parameters alone replaced by their values. Quantized weights stay
-  /// quantized: QuantizeLinear and DequantizeLinear are left as they are.
+  /// quantized: QuantizeLinear and DequantizeLinear are left as they are. So are nodes whose values are much larger than
+  /// the weights, or take very long.
   public func foldingConstants() throws -> Graph {
+    var budget = FoldingBudget()
+    for parameter in parameters.values {
+      budget.add(weights: parameter.value.dtype.byteCount(of: try parameter.value.count))
+    }
     var graph = self
     graph.nodes = []
     for node in nodes {
@@ -26,6 +31,10 @@ extension Graph {
       switch node.op {
       case .quantizeLinear, .dequantizeLinear: graph.nodes.append(node)
       case _ where !isConstant: graph.nodes.append(node)
+      case _
+      where !budget.allows(
+        node.op, node.inputs.map { $0.flatMap { types[$0] } }, node.outputs.compactMap { types[$0] }):
+        graph.nodes.append(node)
       default:
         let results = try naming(node.name) { try apply(node.op, operands.map { $0??.value }) }
         for (name, value) in zip(node.outputs, results) {

@@ -93,6 +93,7 @@ private func masked(_ node: ONNXNode, _ scores: Value, _ mask: Value) throws -> 
       throw node.unsupported("attn_mask", expected: "a fixed shape", found: mask.type)
     }
     let shape = Array(rows) + [keys - known]
+    _ = try node.listed(elementCount(of: Array(rows)), keys - known)
     let rest =
       mask.dtype == .bool
       ? try Tensor(repeating: false, shape: shape)
@@ -105,10 +106,10 @@ private func masked(_ node: ONNXNode, _ scores: Value, _ mask: Value) throws -> 
 
 /// Each step sees all that is past, and steps up to its own.
 private func causalMask(_ node: ONNXNode, steps: Dimension, keys: Dimension, past: Dimension) throws -> Value {
-  guard let steps = steps.size, let keys = keys.size, let past = past.size, steps * keys <= 1 << 24 else {
+  guard let steps = steps.size, let keys = keys.size, let past = past.size else {
     throw node.unsupported("is_causal", expected: "fixed numbers of steps", found: "\(steps), \(keys)")
   }
-  let allowed = (0..<steps * keys).map { $0 % max(keys, 1) <= $0 / max(keys, 1) + past }
+  let allowed = (0..<(try node.listed(steps, keys))).map { $0 % max(keys, 1) <= $0 / max(keys, 1) + past }
   return node.constant(try Tensor(allowed, shape: [steps, keys]))
 }
 
@@ -142,7 +143,7 @@ private func causalMask(_ node: ONNXNode, steps: Dimension, keys: Dimension, pas
   var result = try node.apply(.concat(Op.Concat(axis: 3)), real, imaginary)
   if isInterleaved {
     // Pairs side by side again.
-    let order = (0..<turned).map { $0 / 2 + $0 % 2 * (turned / 2) }
+    let order = (0..<(try node.listed(turned))).map { $0 / 2 + $0 % 2 * (turned / 2) }
     result = try node.apply(.gather(Op.Gather(axis: 3)), result, node.integers(order))
   }
   if turned < width { result = try node.apply(.concat(Op.Concat(axis: 3)), result, part(turned, width, 1)) }

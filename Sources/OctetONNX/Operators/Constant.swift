@@ -106,6 +106,7 @@ private func filled(_ node: ONNXNode, _ value: Value, _ shape: [Int]) throws -> 
   guard let shape = x.type.fixedShape, shape.count == 2 else {
     throw node.unsupported("x", expected: "a matrix of fixed shape", found: x.type)
   }
+  _ = try node.listed(shape[0], shape[1])
   let offset = try node.int("k", default: 0)
   let dtype = try node.optionalInt("dtype").map { try ElementType(number: $0, "dtype").requireDType("dtype") }
   return [try cast(node, node.constant(eye(shape[0], shape[1], offset: offset)), to: dtype ?? x.dtype)]

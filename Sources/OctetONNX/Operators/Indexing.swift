@@ -173,6 +173,7 @@ private func blockPlaces(
   let batch = try node.int("batch_dims", default: 0)
   let blocks = try blockPlaces(node, indices, in: shape, batch: batch)
   let width = try fixedShape(node, indices).last!
+  _ = try node.listed(blocks.starts.count, blocks.length)
   let places = blocks.starts.flatMap { start in start..<start + blocks.length }
   return [try elements(node, of: x, at: places, shape: blocks.outer + shape[(batch + width)...])]
 }
@@ -203,6 +204,7 @@ private func scattered(_ node: ONNXNode, _ x: Value, _ updates: Value, at places
 @Sendable private func mapScatterND(_ node: ONNXNode) throws -> [Value] {
   let (x, indices, updates) = (try node.input(0), try node.input(1), try node.input(2))
   let blocks = try blockPlaces(node, indices, in: fixedShape(node, x), batch: 0)
+  _ = try node.listed(blocks.starts.count, blocks.length)
   let places = blocks.starts.flatMap { start in start..<start + blocks.length }
   return [try scattered(node, x, updates, at: places)]
 }
@@ -231,8 +233,8 @@ private func scattered(_ node: ONNXNode, _ x: Value, _ updates: Value, at places
 @Sendable private func mapOneHot(_ node: ONNXNode) throws -> [Value] {
   var indices = try node.input(0)
   let depths = try node.constant(node.input(1), "depth").numbers("depth")
-  guard depths.count == 1, depths[0] >= 1, depths[0] <= 16384 else {
-    throw node.unsupported("depth", expected: "1 to 16,384", found: depths)
+  guard depths.count == 1, depths[0] >= 1, depths[0] <= 4096 else {
+    throw node.unsupported("depth", expected: "1 to 4,096", found: depths)
   }
   let depth = Int(depths[0])
   if indices.dtype == .float32 { indices = try cast(node, indices, to: .int64) }
@@ -256,7 +258,7 @@ private func scattered(_ node: ONNXNode, _ x: Value, _ updates: Value, at places
   try TensorType(.bool, fixed: [rows, columns]).requireSensible("x")
   let isUpper = try node.int("upper", default: 1) != 0
   let limit = min(max(offset, -1 << 31), 1 << 31)
-  let mask = (0..<rows * columns).map { place -> Bool in
+  let mask = (0..<(try node.listed(rows, columns))).map { place -> Bool in
     let distance = place % columns - place / columns
     return isUpper ? distance >= limit : distance <= limit
   }

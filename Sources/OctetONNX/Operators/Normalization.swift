@@ -21,7 +21,7 @@ let normalizationOperators = [
     guard groups > 0, channels.isMultiple(of: groups) else {
       throw node.invalid("num_groups", expected: "a divisor of \(channels)", found: groups)
     }
-    let owners = try node.integers((0..<channels).map { $0 / (channels / groups) })
+    let owners = try node.integers((0..<(try node.listed(channels))).map { $0 / (channels / groups) })
     let operands = try [1, 2].map { try node.apply(.gather(Op.Gather()), node.input($0), owners) }
     return [try groupNormalization(node, x, operands[0], operands[1])]
   },

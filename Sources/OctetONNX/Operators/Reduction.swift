@@ -108,7 +108,7 @@ private func argument(_ node: ONNXNode, smallest: Bool) throws -> Value {
   // The last one is the first one from behind.
   guard let size = x.shape[axis].size else { throw node.unsupported("x", expected: "a fixed size", found: x.type) }
   x = try node.apply(.slice(Op.Slice(starts: [.max], ends: [.min], axes: [axis], steps: [-1])), x)
-  let places = try node.integers((0..<size).reversed())
+  let places = try node.integers((0..<(try node.listed(size))).reversed())
   return try node.apply(.gather(Op.Gather()), places, node.apply(op, x))
 }
 

@@ -74,7 +74,10 @@ extension ONNXNode {
     let isOpen = wanted.contains(.fixed(-1))
     // Everything that is known is said; only then one place may be left open for what is not.
     if let known = x.type.fixedShape, isOpen, wanted.allSatisfy({ $0.size != nil }) {
-      let rest = wanted.compactMap(\.size).filter { $0 != -1 }.reduce(1, *)
+      let rest = wanted.compactMap(\.size).filter { $0 != -1 }.reduce(1) { product, size in
+        let (next, overflow) = product.multipliedReportingOverflow(by: size)
+        return overflow ? 0 : next
+      }
       let total = elementCount(of: known)
       if rest > 0, total.isMultiple(of: rest) { wanted[wanted.firstIndex(of: .fixed(-1))!] = .fixed(total / rest) }
     }
@@ -179,10 +182,10 @@ private func unsqueeze(_ node: ONNXNode, _ axes: [Int]?) throws -> Value {
 
 private func blocks(_ node: ONNXNode) throws -> (x: Value, shape: [Int], size: Int) {
   let x = try node.input(0)
-  guard let size = try node.optionalInt("blocksize"), size > 0, x.rank == 4,
+  guard let size = try node.optionalInt("blocksize"), (1...1 << 16).contains(size), x.rank == 4,
     let shape = Optional(x.shape.dropFirst().compactMap(\.size)), shape.count == 3
   else {
-    throw node.unsupported("x", expected: "[n, c, h, w] of fixed sizes, and a block size above 0", found: x.type)
+    throw node.unsupported("x", expected: "[n, c, h, w] of fixed sizes, and a block size of 1 to 65,536", found: x.type)
   }
   return (x, shape, size)
 }

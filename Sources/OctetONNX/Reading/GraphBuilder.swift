@@ -17,7 +17,8 @@ final class GraphBuilder {
   private var freshValues: Set<String> = []
 
   /// Bytes that a computed value may have; what is larger is computed when the graph runs, or refused if it cannot be.
-  static let largestConstant = 1 << 28
+  static let largestConstant = FoldingBudget.largestResult
+  private var budget = FoldingBudget()
 
   // MARK: - Values
 
@@ -33,6 +34,12 @@ final class GraphBuilder {
   /// A value that is known, under this name or one like it.
   func constant(_ tensor: Tensor, named base: String, holdsSizes: Bool = false) -> Value {
     Value(name: newValueName(base), type: tensor.type, constant: tensor, holdsSizes: holdsSizes)
+  }
+
+  /// A tensor of the file, under this name or one like it.
+  func weight(_ tensor: Tensor, named base: String) throws -> Value {
+    budget.add(weights: tensor.dtype.byteCount(of: try tensor.count))
+    return constant(tensor, named: base)
   }
 
   /// Sizes as a vector of int64.
@@ -85,9 +92,7 @@ final class GraphBuilder {
     default: break
     }
     guard operands.allSatisfy({ $0 == nil || $0!.constant != nil }) else { return false }
-    return types.allSatisfy { type in
-      type.fixedShape.map { type.dtype.byteCount(of: elementCount(of: $0)) <= Self.largestConstant } ?? false
-    }
+    return budget.allows(op, operands.map { $0?.type }, types)
   }
 
   private func requireMovement(_ op: Op) throws {

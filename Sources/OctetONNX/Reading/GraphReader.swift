@@ -252,7 +252,7 @@ final class GraphReader {
       case .lacking: return nil
       case .stored(let proto):
         let tensor = try tensors.tensor(proto, "initializer \(name)")
-        let value = builder.constant(tensor, named: name)
+        let value = try builder.weight(tensor, named: name)
         current.bindings[name] = .value(value)
         return value
       case nil: place = current.parent

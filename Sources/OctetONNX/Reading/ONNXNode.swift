@@ -116,6 +116,20 @@ struct ONNXNode {
 
   // MARK: - Operations
 
+  /// How many numbers a mapping lists: the product of sizes of an operand, which a few bytes of a file may exaggerate.
+  func listed(_ sizes: Int...) throws -> Int {
+    let limit = 1 << 24
+    var count = 1
+    for size in sizes {
+      let (product, overflow) = count.multipliedReportingOverflow(by: size)
+      guard !overflow, product <= limit else {
+        throw unsupported("sizes", expected: "at most \(limit) in all", found: sizes)
+      }
+      count = product
+    }
+    return count
+  }
+
   func results(_ op: Op, _ operands: Value?...) throws -> [Value] {
     try builder.emit(op, operands, named: partName(op))
   }
