@@ -46,11 +46,12 @@ final class Samples {
   private let source: Source
   private var done = 0
 
+  /// - Parameter interface: what each file of a folder has to fit, if that is more than `graph`.
   /// - Throws: `OctetError`: `fileAccess`, `invalidFile` and `unsupported` for the files; `unknownName` for an input
   ///   without data, `dtypeMismatch` and `shapeMismatch` for arrays that do not fit; `invalidArgument` for no samples.
   ///   `WrongUse` for a batch that cannot be.
-  init(_ path: String, for graph: Graph, batch: Int) throws {
-    self.graph = graph
+  init(_ path: String, for graph: Graph, interface: Graph? = nil, batch: Int) throws {
+    self.graph = interface ?? graph
     var isDirectory: ObjCBool = false
     if FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue {
       let names: [String]

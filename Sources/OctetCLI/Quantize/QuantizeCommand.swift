@@ -79,7 +79,7 @@ struct QuantizeCommand: ParsableCommand {
   }
 
   func run() throws {
-    let source = try LoadedModel(model, dimensions: options.dimensions)
+    let source = try LoadedModel(model, dimensions: options.dimensions, data: calibration, batch: batch)
     let quantization = try Quantization(of: source, by: self)
     let outcome = try quantization.run()
     let figures = try calibration.map {
