@@ -75,7 +75,7 @@ extension Op {
         throw OctetError(
           .invalidArgument, "resize", expected: "\(x.rank - 2) sizes or scales for \(x)", found: "\(count)")
       }
-      let lengths = try (0..<count).map { index -> Dimension in
+      let lengths = (0..<count).map { index -> Dimension in
         if case .sizes(let sizes) = target { return .fixed(sizes[index]) }
         let length = x.shape[index + 2]
         return length.size.map { .fixed(resultLength($0, index)) } ?? scaled(length, index)

@@ -25,6 +25,7 @@ extension Dimension {
   /// The quotient by a number above 0, rounded down.
   package func divided(by number: Int) -> Dimension {
     guard case .symbolic(let name) = self else { return .fixed(size! / number) }
+    if number == 1 { return self }
     // A quotient of a quotient is one too: ⌊(⌊x / a⌋ + b) / c⌋ = ⌊(x + a·b) / (a·c)⌋.
     let (base, addend) = Self.parts(of: name)
     guard let terms = Self.terms(inside: base), terms.count == 3, terms[1] == "/", let inner = Int(terms[2]),
