@@ -161,6 +161,7 @@ extension Lowering {
   mutating func lowerBinary(_ node: Node, _ kind: Op.Binary) throws {
     let value = node.outputs[0]
     var (a, b) = (node.inputs[0]!, node.inputs[1]!)
+    guard graph.types[value]!.dtype == .float32 else { return try lowerReference(node) }
     for (constant, other, isFirst) in [(a, b, true), (b, a, false)] {
       if let scalar = try self.constant(constant), scalar.shape.allSatisfy({ $0 == 1 }),
         graph.types[other] == graph.types[value]

@@ -7,7 +7,7 @@ struct OpRecord: Codable {
   private enum Name: String, Codable {
     case conv, convTranspose, linear, matmul, batchNormalization, normalize
     case unary, clip, prelu, binary, compare, `where`, cast, softmax
-    case pool, adaptiveAveragePool, resize, concat, split, slice, gather
+    case pool, adaptiveAveragePool, resize, concat, split, slice, gather, positions
     case reshape, flatten, squeeze, unsqueeze, expand, transpose, pad, reduce, argmax, topK
     case recurrent, quantizeLinear, dequantizeLinear, dynamicQuantize
   }
@@ -46,6 +46,7 @@ struct OpRecord: Codable {
       case .split: .split(try attributes(Op.Split.self))
       case .slice: .slice(try attributes(Op.Slice.self))
       case .gather: .gather(try attributes(Op.Gather.self))
+      case .positions: .positions(try attributes(Op.Positions.self))
       case .reshape: .reshape(try attributes(Op.Reshape.self))
       case .flatten: .flatten(try attributes(Op.Flatten.self))
       case .squeeze: .squeeze(try attributes(Op.Squeeze.self))
@@ -91,6 +92,7 @@ struct OpRecord: Codable {
     case .split(let payload): try encode(.split, payload)
     case .slice(let payload): try encode(.slice, payload)
     case .gather(let payload): try encode(.gather, payload)
+    case .positions(let payload): try encode(.positions, payload)
     case .reshape(let payload): try encode(.reshape, payload)
     case .flatten(let payload): try encode(.flatten, payload)
     case .squeeze(let payload): try encode(.squeeze, payload)

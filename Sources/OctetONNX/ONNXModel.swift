@@ -37,6 +37,13 @@ public struct ONNXModel: Sendable {
     try self.init(ModelFile(bytes: bytes), dimensions: dimensions, constants: constants)
   }
 
+  /// The inputs that a file declares and that have no default, read without its nodes.
+  ///
+  /// - Throws: `OctetError` as ``init(contentsOf:dimensions:constants:)``.
+  package static func inputs(contentsOf path: String, dimensions: [String: Int] = [:]) throws -> [Graph.Input] {
+    try naming(path) { try GraphReader(ModelFile(path), dimensions: dimensions, constants: [:]).declaredInputs() }
+  }
+
   /// The names of the inputs that have no default.
   package static func inputNames(of bytes: [UInt8]) throws -> [String] {
     let graph = try ModelFile(bytes: bytes).model.graph

@@ -90,7 +90,7 @@ enum IntegerForm {
       return reduce.isImageMean(of: types[0])
         ? .shares : .none("only the mean over height and width has an integer form")
     case .batchNormalization: return .none("batch normalization that is not fused has no integer form")
-    case .pad, .compare, .where, .cast, .argmax, .topK, .binary:
+    case .pad, .compare, .where, .cast, .positions, .argmax, .topK, .binary:
       return .none("\(node.op.kind.rawValue) has no integer form")
     case .recurrent: return .none("\(node.op.kind.rawValue) is quantized dynamically")
     case .quantizeLinear, .dequantizeLinear, .dynamicQuantize: return .none("it is quantized already")
@@ -141,7 +141,7 @@ extension Node {
     case .linear, .batchNormalization, .convTranspose, .normalize, .prelu, .gather: [inputs[0]].compactMap { $0 }
     case .matmul, .unary, .clip, .binary, .compare, .where, .cast, .softmax, .pool, .adaptiveAveragePool, .resize,
       .concat, .split, .slice, .reshape, .flatten, .squeeze, .unsqueeze, .expand, .transpose, .pad, .reduce, .argmax,
-      .topK, .quantizeLinear, .dequantizeLinear, .dynamicQuantize:
+      .topK, .positions, .quantizeLinear, .dequantizeLinear, .dynamicQuantize:
       inputs.compactMap { $0 }
     case .recurrent:
       [Op.Recurrent.Place.x, Op.Recurrent.Place.state, Op.Recurrent.Place.cell].compactMap {
@@ -188,7 +188,8 @@ extension Node {
     case .gather: (0, 0)
     case .matmul, .batchNormalization, .normalize, .unary, .clip, .prelu, .binary, .compare, .where, .cast, .softmax,
       .pool, .adaptiveAveragePool, .resize, .concat, .split, .slice, .reshape, .flatten, .squeeze, .unsqueeze, .expand,
-      .transpose, .pad, .reduce, .argmax, .topK, .recurrent, .quantizeLinear, .dequantizeLinear, .dynamicQuantize:
+      .transpose, .pad, .reduce, .argmax, .topK, .positions, .recurrent, .quantizeLinear, .dequantizeLinear,
+      .dynamicQuantize:
       nil
     }
   }

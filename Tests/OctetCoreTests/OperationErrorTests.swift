@@ -213,6 +213,7 @@ struct OperationErrorTests {
     return [
       .init("axis", .gather(.init(axis: 2)), [float(3, 2), index], .shapeMismatch, "gather: axis"),
       .init("dtype", .gather(.init()), [float(3, 2), float(1)], .dtypeMismatch, "gather: indices"),
+      .init("axis", .positions(.init(axis: 1)), [float(3)], .shapeMismatch, "positions: axis"),
       .init("index", .gather(.init()), [float(3, 2), index], .invalidArgument, "gather: indices"),
       .init(
         "axis", .slice(.init(starts: [0], ends: [1], axes: [2])), [float(3, 2)], .shapeMismatch, "slice: axis"),

@@ -7,7 +7,7 @@ import Testing
 struct SymbolicShapeTests {
   /// Cases in which the batch takes part in the arithmetic, so that it must be a number.
   static let needFixedBatch: Set<String> = [
-    "concat_axis_0", "flatten_0_-1", "pad_batch", "reshape_merge", "reshape_inferred", "reshape_split",
+    "reshape_merge", "reshape_split",
   ]
 
   /// Cases whose result no longer has a batch.
@@ -16,6 +16,9 @@ struct SymbolicShapeTests {
     "reduce_amax_0_2_kept", "reduce_amin_0_2_kept", "reduce_logsumexp_0_2_kept", "reduce_l1_0_2_kept",
     "reduce_l2_0_2_kept", "expand_new_axis",
   ]
+
+  /// Those whose result has a size that is computed from the batch.
+  private static let makeOthers: Set = ["concat_axis_0", "flatten_0_-1", "pad_batch", "reshape_inferred"]
 
   /// The case with all inputs traced, their first dimension called n if it is the result's batch.
   private func trace(_ test: VectorCase) throws -> Tensor? {
@@ -46,6 +49,10 @@ struct SymbolicShapeTests {
     let y = try test.tensor("y")
     #expect(result.type.accepts(y.type), "\(result.type) for \(y.type)")
     let names = result.type.shape.filter { $0.size == nil }
+    if Self.makeOthers.contains(test.name) {
+      #expect(names.count == 1 && names[0] != .symbolic("n") && names[0].description.contains("n"))
+      return
+    }
     #expect(names == (Self.loseBatch.contains(test.name) ? [] : [.symbolic("n")]))
   }
 
@@ -64,18 +71,22 @@ struct SymbolicShapeTests {
 
   @Test func whatMustBeFixedSaysSo() throws {
     let n = Dimension.symbolic("n")
-    let x = TensorType(.float32, [1, 3, n, 8])
     let weight = TensorType(.float32, [4, 3, 3, 3])
-    let height = octetError { try types(.conv(.init()), x, weight) }
-    #expect(height == OctetError(.unsupported, "x", expected: "a fixed height and width", found: "n"))
     let channels = octetError { try types(.conv(.init()), TensorType(.float32, [1, n, 8, 8]), weight) }
     #expect(channels?.code == .unsupported && channels?.expected == "fixed channels and weight shape")
-    let pool = octetError { try types(.pool(.init(.max, kernel: 2)), x) }
-    #expect(pool?.expected == "a fixed height and width")
-    let padded = octetError { try types(.pad(.init(before: [0, 0, 1, 0], after: [0, 0, 0, 0])), x) }
-    #expect(padded?.expected == "a fixed size where there is padding")
-    let flat = octetError { try types(.flatten(.init(from: 1)), x) }
-    #expect(flat?.expected == "fixed sizes along the flattened axes")
+  }
+
+  @Test func sizesThatAreComputed() throws {
+    let h = Dimension.symbolic("h")
+    let x = TensorType(.float32, [1, 3, h, 8])
+    let weight = TensorType(.float32, [4, 3, 3, 3])
+    #expect(try types(.conv(.init()), x, weight)[0].shape == [1, 4, .symbolic("h - 2"), 6])
+    #expect(try types(.pool(.init(.max, kernel: 2)), x)[0].shape == [1, 3, .symbolic("(h / 2)"), 4])
+    #expect(
+      try types(.pad(.init(before: [0, 0, 1, 0], after: [0, 0, 0, 0])), x)[0].shape == [1, 3, .symbolic("h + 1"), 8])
+    #expect(try types(.flatten(.init(from: 1)), x)[0].shape == [1, .symbolic("(h * 24)")])
+    #expect(h.adding(2).adding(-2) == h && h.multiplied(by: 2).multiplied(by: 3) == .symbolic("(h * 6)"))
+    #expect(h.adding(1).divided(by: 2).adding(1).divided(by: 2) == .symbolic("((h + 3) / 4)"))
   }
 
   @Test func adaptivePoolingTakesAnySize() throws {
@@ -93,8 +104,8 @@ struct SymbolicShapeTests {
     #expect(try types(.reshape(.init([2, 6, -1])), x)[0].shape == [2, 6, n])
     let product = TensorType(.float32, [n, .symbolic("m")])
     #expect(try types(.reshape(.init([0, -1])), product)[0].shape == product.shape)
-    #expect(octetError { try types(.reshape(.init([-1])), product) }?.code == .shapeMismatch)
-    #expect(octetError { try types(.reshape(.init([-1, 5])), x) }?.code == .shapeMismatch)
+    #expect(try types(.reshape(.init([-1])), product)[0].shape == [.symbolic("(m * n)")])
+    #expect(try types(.reshape(.init([-1, 5])), x)[0].shape == [.symbolic("((n * 12) / 5)"), 5])
   }
 
   @Test func broadcastingResolvesNames() throws {
@@ -107,7 +118,8 @@ struct SymbolicShapeTests {
     #expect(try sum([3], [n, 1]) == [n, 3])
     #expect(try sum([n, 3], [4, 3]) == [4, 3])
     #expect(try sum([], [n, 3]) == [n, 3])
-    #expect(octetError { try sum([n, 3], [m, 3]) }?.code == .shapeMismatch)
+    // Two names may be the same number; that is checked when it is known.
+    #expect(try sum([n, 3], [m, 3]) == [n, 3])
     #expect(octetError { try sum([2, 3], [3, 2]) }?.code == .shapeMismatch)
   }
 

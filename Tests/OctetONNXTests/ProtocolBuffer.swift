@@ -52,6 +52,9 @@ enum Proto {
   static func attribute(_ name: String, _ values: [Int]) -> ProtocolBuffer {
     ProtocolBuffer().adding(1, name).adding(8, all: values).adding(20, 7)
   }
+  static func attribute(_ name: String, _ values: [Float]) -> ProtocolBuffer {
+    values.reduce(ProtocolBuffer().adding(1, name)) { $0.adding(7, $1) }.adding(20, 6)
+  }
   static func attribute(_ name: String, _ value: Float) -> ProtocolBuffer {
     ProtocolBuffer().adding(1, name).adding(2, value).adding(20, 1)
   }

@@ -28,7 +28,7 @@ struct ModelReport: Encodable {
   /// - Parameter data: what the first run is taken from; `nil`: drawn numbers.
   init(_ paths: [String], data: String?, dimensions: [String: Int], threads: Int) throws {
     models = try paths.map { path in
-      let model = try LoadedModel(path, dimensions: dimensions)
+      let model = try LoadedModel(path, dimensions: dimensions, data: data)
       let graph = model.graph
       let given = try data.map { try Samples($0, for: graph, batch: 1).next()!.inputs }
       let inputs = try naming(path) {

@@ -9,12 +9,21 @@ struct LoadedModel {
   let graph: Graph
   /// What an `.onnx` file says of itself; `nil` for a saved model.
   let metadata: ONNXMetadata?
+  /// What was taken from data because the model cannot be read with open sizes.
+  private(set) var taken: DataSizes?
+  /// The inputs that the file declares, with open sizes.
+  let declared: [Graph.Input]
 
   /// Tells the kinds of file apart by their contents.
   ///
-  /// - Parameter dimensions: sizes for symbolic dimensions of inputs, by name.
+  /// An `.onnx` file that cannot be read with open sizes gets those that data has: first of all axes but first ones, then of
+  /// these too, then the values of single whole numbers.
+  ///
+  /// - Parameters:
+  ///   - dimensions: sizes for symbolic dimensions of inputs, by name.
+  ///   - data: what the model is going to run on, `batch` samples at a time.
   /// - Throws: `OctetError` as `ONNXModel` and `Graph(contentsOf:)`; `unknownName` for a dimension that is not there.
-  init(_ path: String, dimensions: [String: Int] = [:]) throws {
+  init(_ path: String, dimensions: [String: Int] = [:], data: String? = nil, batch: Int = 1) throws {
     self.path = path
     let beginning = try MappedFile(path).withUnsafeBytes { Array($0.prefix(9)) }
     if beginning.starts(with: [0x50, 0x4B, 3, 4]) {
@@ -26,11 +35,53 @@ struct LoadedModel {
     if beginning.count == 9, beginning[8] == UInt8(ascii: "{"), beginning[7] == 0 {
       metadata = nil
       graph = try naming(path) { try Graph(contentsOf: path).fixing(dimensions) }
-    } else {
-      let model = try ONNXModel(contentsOf: path, dimensions: dimensions)
-      metadata = model.metadata
-      graph = model.graph
+      declared = graph.inputs
+      return
     }
+    do {
+      let model = try ONNXModel(contentsOf: path, dimensions: dimensions)
+      (metadata, graph, declared) = (model.metadata, model.graph, model.graph.inputs)
+    } catch let error as OctetError where [.unsupported, .shapeMismatch].contains(error.code) {
+      declared = try ONNXModel.inputs(contentsOf: path, dimensions: dimensions)
+      guard let data, let sizes = try DataSizes(of: data, for: declared, batch: batch) else { throw error }
+      let model: ONNXModel
+      (model, taken) = try Self.model(path, dimensions, sizes)
+      (metadata, graph) = (model.metadata, model.graph)
+    }
+  }
+
+  /// This model for inputs of other sizes.
+  private init(_ model: LoadedModel, _ dimensions: [String: Int], _ sizes: DataSizes) throws {
+    (path, declared, metadata) = (model.path, model.declared, model.metadata)
+    let read: ONNXModel
+    (read, taken) = try Self.model(path, dimensions, sizes)
+    graph = read.graph
+  }
+
+  /// The model with as little taken from data as can be.
+  private static func model(
+    _ path: String, _ dimensions: [String: Int], _ sizes: DataSizes
+  ) throws -> (ONNXModel, DataSizes) {
+    var failure: (any Error)?
+    for (withFirst, withNumbers) in [(false, false), (true, false), (true, true)] {
+      if withFirst, !withNumbers, sizes.first.isEmpty || failure == nil && sizes.inner.isEmpty { continue }
+      if withNumbers, sizes.numbers.isEmpty { continue }
+      var all = sizes.inner.merging(dimensions) { $1 }
+      if withFirst { all.merge(sizes.first) { current, _ in current } }
+      do {
+        let model = try ONNXModel(
+          contentsOf: path, dimensions: all, constants: withNumbers ? sizes.numbers : [:])
+        return (model, sizes.keeping(first: withFirst, numbers: withNumbers))
+      } catch let error as OctetError where [.unsupported, .shapeMismatch].contains(error.code) {
+        failure = error
+      }
+    }
+    throw failure!
+  }
+
+  /// Sessions for inputs of any sizes that the file takes.
+  func sessions(_ dimensions: [String: Int], threads: Int?) throws -> ModelSessions {
+    try ModelSessions(self, threads: threads) { try LoadedModel(self, dimensions, $0) }
   }
 
   /// - Throws: `OctetError` (`unsupported`) if activations are quantized already.

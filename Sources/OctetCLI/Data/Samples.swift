@@ -50,12 +50,14 @@ final class Samples {
   private let source: Source
   private var done = 0
 
-  /// - Parameter isFinite: whether NaN and infinity are errors, when they come.
+  /// - Parameters:
+  ///   - interface: what each file of a folder has to fit, if that is more than `graph`.
+  ///   - isFinite: whether NaN and infinity are errors, when they come.
   /// - Throws: `OctetError`: `fileAccess`, `invalidFile` and `unsupported` for the files; `unknownName` for an input
   ///   without data, `dtypeMismatch` and `shapeMismatch` for arrays that do not fit; `invalidArgument` for no samples.
   ///   `WrongUse` for a batch that cannot be.
-  init(_ path: String, for graph: Graph, batch: Int, isFinite: Bool = false) throws {
-    (self.path, self.graph, self.isFinite) = (path, graph, isFinite)
+  init(_ path: String, for graph: Graph, interface: Graph? = nil, batch: Int, isFinite: Bool = false) throws {
+    (self.path, self.graph, self.isFinite) = (path, interface ?? graph, isFinite)
     var isDirectory: ObjCBool = false
     if FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue {
       let names = try namesInFolder(path).filter { $0.hasSuffix(".npz") }

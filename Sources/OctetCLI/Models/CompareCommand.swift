@@ -61,8 +61,8 @@ struct CompareCommand: ParsableCommand {
   }
 
   func run() throws {
-    let reference = try LoadedModel(float, dimensions: options.dimensions)
-    let other = try LoadedModel(model, dimensions: options.dimensions)
+    let reference = try LoadedModel(float, dimensions: options.dimensions, data: data.path, batch: data.batch)
+    let other = try LoadedModel(model, dimensions: options.dimensions, data: data.path, batch: data.batch)
     let names = try commonOutputs(reference.graph, other.graph)
     let samples = try Samples(data.path, for: reference.graph, batch: data.batch)
     let sessions = (try reference.session(threads: data.threads), try other.session(threads: data.threads))

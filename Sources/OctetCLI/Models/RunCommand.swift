@@ -48,15 +48,15 @@ struct RunCommand: ParsableCommand {
 
   func run() throws {
     try requirePlace(("--output", output), besides: [("--inputs", data.path), ("the model", model)])
-    let model = try LoadedModel(model, dimensions: options.dimensions)
-    let samples = try Samples(data.path, for: model.graph, batch: data.batch)
+    let model = try LoadedModel(model, dimensions: options.dimensions, data: data.path, batch: data.batch)
+    let samples = try Samples(data.path, for: model.graph, interface: model.interface, batch: data.batch)
     let file = try OutputFile(output, for: samples)
-    let session = try model.session(threads: data.threads)
+    let sessions = try model.sessions(options.dimensions, threads: data.threads)
     let progress = Progress("run", total: samples.runCount)
     var (done, seconds) = (0, 0.0)
     while let run = try samples.next() {
       let start = now()
-      let outputs = try naming(run.place) { try session.run(run.inputs) }
+      let outputs = try naming(run.place) { try sessions.run(run.inputs) }
       seconds += now() - start
       try file.add(outputs, of: run)
       done += 1

@@ -104,7 +104,7 @@ struct QuantizeCommand: ParsableCommand {
     try requirePlace(("--output", output), besides: read)
     try requirePlace(("--report", self.report), besides: read + [("--output", output)])
     for path in [output, self.report].compactMap({ $0 }) { try checkPlace(path) }
-    let source = try LoadedModel(model, dimensions: options.dimensions)
+    let source = try LoadedModel(model, dimensions: options.dimensions, data: calibration, batch: batch)
     try source.requireFloat()
     let quantization = try Quantization(of: source, by: self)
     var outcome = try quantization.run()

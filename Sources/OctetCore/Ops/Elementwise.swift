@@ -35,7 +35,8 @@ extension Op {
     }
   }
 
-  /// A function of two numbers, applied elementwise with broadcasting.
+  /// A function of two numbers of one type (float32, int32, int64), applied elementwise with broadcasting. Whole numbers wrap
+  /// around, and their quotients are rounded toward zero.
   public enum Binary: String, Operation, Codable {
     case add, sub, mul, div, pow
     /// The smaller and the larger number; NaN if one is NaN (ONNX's Min and Max).
@@ -46,14 +47,18 @@ extension Op {
     public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
       let a = try operand(inputs, 0, "a")
       let b = try operand(inputs, 1, "b")
-      try a.require(.float32, rank: 0...Int.max, "a")
-      try b.require(.float32, rank: 0...Int.max, "b")
-      return [TensorType(.float32, try broadcast(a.shape, b.shape))]
+      guard [.float32, .int32, .int64].contains(a.dtype) else {
+        throw OctetError(.dtypeMismatch, "a", expected: "float32, int32 or int64", found: "\(a)")
+      }
+      try b.require(a.dtype, rank: 0...Int.max, "b")
+      return [TensorType(a.dtype, try broadcast(a.shape, b.shape))]
     }
 
     public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
       let a = inputs[0]!
       let b = inputs[1]!
+      if a.dtype == .int32 { return [try wholeNumbers(a, b, Int32.self)] }
+      if a.dtype == .int64 { return [try wholeNumbers(a, b, Int64.self)] }
       return switch self {
       case .add: [try combine(a, b) { (x: Float, y: Float) in x + y }]
       case .sub: [try combine(a, b) { (x: Float, y: Float) in x - y }]
@@ -62,6 +67,24 @@ extension Op {
       case .pow: [try combine(a, b) { (x: Float, y: Float) in Float(power(Double(x), Double(y))) }]
       case .minimum: [try combine(a, b) { (x: Float, y: Float) in x < y || x.isNaN ? x : y }]
       case .maximum: [try combine(a, b) { (x: Float, y: Float) in x > y || x.isNaN ? x : y }]
+      }
+    }
+
+    private func wholeNumbers<Number: TensorScalar & FixedWidthInteger>(
+      _ a: Tensor, _ b: Tensor, _: Number.Type
+    ) throws -> Tensor {
+      switch self {
+      case .add: try combine(a, b) { (x: Number, y: Number) in x &+ y }
+      case .sub: try combine(a, b) { (x: Number, y: Number) in x &- y }
+      case .mul: try combine(a, b) { (x: Number, y: Number) in x &* y }
+      case .minimum: try combine(a, b) { (x: Number, y: Number) in min(x, y) }
+      case .maximum: try combine(a, b) { (x: Number, y: Number) in max(x, y) }
+      case .div:
+        // Nothing is the quotient by 0, which has no answer.
+        try combine(a, b) { (x: Number, y: Number) -> Number in
+          y == 0 ? Number.zero : x.dividedReportingOverflow(by: y).partialValue
+        }
+      case .pow: try combine(a, b) { (x: Number, y: Number) -> Number in wholePower(x, y) }
       }
     }
 
@@ -119,6 +142,18 @@ extension Op {
       return [try combine(x, slope) { (x: Float, slope: Float) in x < 0 ? slope * x : x }]
     }
   }
+}
+
+/// By squaring; the power of a negative exponent is rounded toward zero.
+private func wholePower<Number: FixedWidthInteger>(_ x: Number, _ y: Number) -> Number {
+  if y < 0 { return x == 1 || x == 0 &- 1 && y % 2 == 0 ? 1 : (x == 0 &- 1 ? x : 0) }
+  var (result, base, exponent): (Number, Number, Number) = (1, x, y)
+  while exponent > 0 {
+    if exponent % 2 == 1 { result &*= base }
+    base &*= base
+    exponent /= 2
+  }
+  return result
 }
 
 /// The system's function: inside `Op.Binary` its name is that of a case.

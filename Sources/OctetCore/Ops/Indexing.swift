@@ -86,7 +86,7 @@ extension Op {
       }.joined(separator: ", ")
     }
 
-    /// The indices that are taken along each axis: first one, distance, number. `nil`: all of a size that is not known.
+    /// The indices that are taken along each axis: first one, distance, number. `nil`: of a size that is not known.
     package func ranges(of x: TensorType) throws -> [(start: Int, step: Int, count: Int)?] {
       guard starts.count == axes.count, ends.count == axes.count, steps.count == axes.count,
         Set(axes.map { $0 < 0 ? $0 &+ x.rank : $0 }).count == axes.count
@@ -102,12 +102,7 @@ extension Op {
       for (index, axis) in axes.enumerated() {
         let axis = try x.axis(axis)
         let (start, end, step) = (starts[index], ends[index], steps[index])
-        guard let size = x.shape[axis].size else {
-          guard start == 0, end == .max, step == 1 else {
-            throw OctetError(.unsupported, "x", expected: "a fixed size along the sliced axis \(axis)", found: "\(x)")
-          }
-          continue
-        }
+        guard let size = x.shape[axis].size else { continue }
         if size == 0 {
           ranges[axis] = (0, step, 0)
           continue
@@ -130,7 +125,30 @@ extension Op {
       let x = try operand(inputs, 0, "x")
       try x.requireWholeBytes("x")
       let ranges = try ranges(of: x)
-      return [TensorType(x.dtype, zip(x.shape, ranges).map { size, range in range.map { .fixed($0.count) } ?? size })]
+      var shape = zip(x.shape, ranges).map { size, range in range.map { .fixed($0.count) } ?? size }
+      for (index, axis) in axes.enumerated() {
+        let axis = try x.axis(axis)
+        if ranges[axis] == nil { shape[axis] = slicedSize(x.shape[axis], index) }
+      }
+      return [TensorType(x.dtype, shape)]
+    }
+
+    /// What is left of a size that is not known.
+    private func slicedSize(_ size: Dimension, _ index: Int) -> Dimension {
+      let (start, end, step) = (starts[index], ends[index], steps[index])
+      let isToEnd = step > 0 ? end == .max : end == .min
+      let isFromStart = step > 0 ? start == 0 : start == .max || start == -1
+      if isToEnd, isFromStart { return size.adding(abs(step) - 1).divided(by: abs(step)) }
+      if step == 1 {
+        // One element, which has to be there.
+        if isToEnd, start == -1 { return 1 }
+        if end == start &+ 1, end != 0 { return 1 }
+        // Counted from opposite ends, both lie inside.
+        let isSensible = start < largestAttribute && end > -largestAttribute
+        if isToEnd, start > 0, isSensible { return size.adding(-start) }
+        if start >= 0, end < 0, isSensible { return size.adding(end - start) }
+      }
+      return .symbolic("\(size)[\(start):\(isToEnd ? "" : "\(end)"):\(step)]")
     }
 
     public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
@@ -156,6 +174,27 @@ extension Op {
         }
       }
       return [result]
+    }
+  }
+
+  /// The indices along an axis of x: 0, 1, 2 … Operand: x of any type. Result: int64, of one axis as long as that of x. (ONNX's
+  /// Range up to a number of Shape: what positions and masks of sequences are made of.)
+  public struct Positions: Operation, Codable {
+    public var axis: Int
+
+    public init(axis: Int) { self.axis = axis }
+
+    public var attributes: String { "axis \(axis)" }
+
+    public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
+      let x = try operand(inputs, 0, "x")
+      return [TensorType(.int64, [x.shape[try x.axis(axis)]])]
+    }
+
+    public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
+      let x = inputs[0]!
+      let size = x.shape[try x.type.axis(axis)]
+      return [try Tensor((0..<size).map { Int64($0) }, shape: [size])]
     }
   }
 

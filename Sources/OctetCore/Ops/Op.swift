@@ -24,6 +24,7 @@ public enum Op: Sendable {
   case split(Split)
   case slice(Slice)
   case gather(Gather)
+  case positions(Positions)
   case reshape(Reshape)
   case flatten(Flatten)
   case squeeze(Squeeze)
@@ -63,6 +64,7 @@ public enum Op: Sendable {
     case .split(let payload): payload
     case .slice(let payload): payload
     case .gather(let payload): payload
+    case .positions(let payload): payload
     case .reshape(let payload): payload
     case .flatten(let payload): payload
     case .squeeze(let payload): payload

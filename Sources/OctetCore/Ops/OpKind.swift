@@ -11,7 +11,7 @@ extension Op {
     case `where`, cast
     case softmax, logSoftmax
     case maxPool, averagePool, adaptiveAveragePool, resize
-    case concat, split, slice, gather
+    case concat, split, slice, gather, positions
     case reshape, flatten, squeeze, unsqueeze, expand, transpose, pad
     case mean, sum, max, min, prod, l1, l2, logSumExp
     case argmax, argmin, topK
@@ -47,6 +47,7 @@ extension Op {
     case .split: .split
     case .slice: .slice
     case .gather: .gather
+    case .positions: .positions
     case .reshape: .reshape
     case .flatten: .flatten
     case .squeeze: .squeeze

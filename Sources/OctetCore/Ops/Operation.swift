@@ -96,6 +96,8 @@ func broadcast(_ a: [Dimension], _ b: [Dimension]) throws -> [Dimension] {
     // A name stands for a number that must turn out to be the known one.
     case (.symbolic, .fixed): y
     case (.fixed, .symbolic): x
+    // And two names for the same one.
+    case (.symbolic, .symbolic): x
     default:
       throw OctetError(.shapeMismatch, "operands", expected: "shapes that broadcast", found: "\(a) and \(b)")
     }
@@ -110,11 +112,14 @@ func windowCount(
   _ size: Dimension, kernel: Int, stride: Int, dilation: Int, padding: (Int, Int), ceilMode: Bool = false,
   _ name: String
 ) throws -> Dimension {
+  let (reach, overflow) = dilation.multipliedReportingOverflow(by: kernel - 1)
   guard let size = size.size else {
-    throw OctetError(.unsupported, name, expected: "a fixed height and width", found: "\(size)")
+    guard !overflow, reach < 1 << 48 else {
+      throw OctetError(.shapeMismatch, name, expected: "a window of a sensible size", found: "\(dilation) · \(kernel)")
+    }
+    return size.adding(padding.0 + padding.1 - reach - 1 + (ceilMode ? 2 * stride - 1 : stride)).divided(by: stride)
   }
   let padded = size + padding.0 + padding.1
-  let (reach, overflow) = dilation.multipliedReportingOverflow(by: kernel - 1)
   guard !overflow, reach < padded else {
     throw OctetError(
       .shapeMismatch, name, expected: "a padded input of at least \(dilation) · (\(kernel) − 1) + 1", found: "\(padded)"

@@ -7,7 +7,8 @@
 #endif
 
 extension Op {
-  /// A reduction over axes. Operand: x. Result: x's shape with the axes of size 1, or without them.
+  /// A reduction over axes. Operand: x float32, for sums, products and extremes int32 or int64 too (which wrap around).
+  /// Result: x's shape with the axes of size 1, or without them.
   ///
   /// (ONNX's ReduceMean, ReduceSum …; a maximum or minimum with a NaN is NaN, of no elements −∞ or ∞.)
   public struct Reduce: Operation, Codable {
@@ -40,51 +41,65 @@ extension Op {
 
     public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
       let x = try operand(inputs, 0, "x")
-      try x.require(.float32, rank: 1...Int.max, "x")
+      let isOfWholeNumbers = [.int32, .int64].contains(x.dtype) && [.sum, .prod, .max, .min].contains(kind)
+      try x.require(isOfWholeNumbers ? x.dtype : .float32, rank: 1...Int.max, "x")
       let reduced = Set(try axes.map { try x.axis($0) })
-      return [TensorType(.float32, reducedShape(x.shape, reduced, keepDimensions: keepDimensions))]
+      return [TensorType(x.dtype, reducedShape(x.shape, reduced, keepDimensions: keepDimensions))]
     }
 
     public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
       let x = inputs[0]!
       let reduced = Set(try axes.map { try x.type.axis($0) })
       let shape = try outputTypes([x.type])[0].fixedShape!
+      if x.dtype == .int32 { return [try wholeNumbers(x, reduced, Int32.self).reinterpreted(as: shape)] }
+      if x.dtype == .int64 { return [try wholeNumbers(x, reduced, Int64.self).reinterpreted(as: shape)] }
       var result: Tensor
       switch kind {
       case .sum, .mean:
-        result = try fold(x, reduced, from: 0) { $0 + $1 }
+        result = try fold(x, reduced, from: Float(0)) { $0 + $1 }
         let divisor = kind == .mean ? Float(reduced.reduce(1) { $0 * x.shape[$1] }) : 1
         try result.withUnsafeMutableScalars(as: Float.self) { out in
           for i in out.indices { out[i] /= divisor }
         }
-      case .max: result = try fold(x, reduced, from: -.infinity) { $1 > $0 || $1.isNaN ? $1 : $0 }
-      case .min: result = try fold(x, reduced, from: .infinity) { $1 < $0 || $1.isNaN ? $1 : $0 }
-      case .prod: result = try fold(x, reduced, from: 1) { $0 * $1 }
-      case .l1: result = try fold(x, reduced, from: 0) { $0 + Swift.abs($1) }
+      case .max: result = try fold(x, reduced, from: -Float.infinity) { $1 > $0 || $1.isNaN ? $1 : $0 }
+      case .min: result = try fold(x, reduced, from: Float.infinity) { $1 < $0 || $1.isNaN ? $1 : $0 }
+      case .prod: result = try fold(x, reduced, from: Float(1)) { $0 * $1 }
+      case .l1: result = try fold(x, reduced, from: Float(0)) { $0 + Swift.abs($1) }
       case .l2:
-        result = try fold(x, reduced, from: 0) { $0 + $1 * $1 }
+        result = try fold(x, reduced, from: Float(0)) { $0 + $1 * $1 }
         result = try apply(.unary(.sqrt), to: result)
       case .logSumExp:
         // Less the maximum, so that nothing overflows; a maximum of ±∞ stays as it is.
-        var peak = try fold(x, reduced, from: -.infinity) { $1 > $0 || $1.isNaN ? $1 : $0 }
+        var peak = try fold(x, reduced, from: -Float.infinity) { $1 > $0 || $1.isNaN ? $1 : $0 }
         try peak.withUnsafeMutableScalars(as: Float.self) { for i in $0.indices where $0[i].isInfinite { $0[i] = 0 } }
         let shifted = try apply(.unary(.exp), to: apply(.binary(.sub), to: x, peak))
-        let sum = try fold(shifted, reduced, from: 0) { $0 + $1 }
+        let sum = try fold(shifted, reduced, from: Float(0)) { $0 + $1 }
         result = try apply(.binary(.add), to: apply(.unary(.log), to: sum), peak)
       }
       return [result.reinterpreted(as: shape)]
     }
 
+    private func wholeNumbers<Number: TensorScalar & FixedWidthInteger>(
+      _ x: Tensor, _ reduced: Set<Int>, _: Number.Type
+    ) throws -> Tensor {
+      switch kind {
+      case .prod: try fold(x, reduced, from: Number(1)) { $0 &* $1 }
+      case .max: try fold(x, reduced, from: Number.min) { Swift.max($0, $1) }
+      case .min: try fold(x, reduced, from: Number.max) { Swift.min($0, $1) }
+      case .sum, .mean, .l1, .l2, .logSumExp: try fold(x, reduced, from: Number(0)) { $0 &+ $1 }
+      }
+    }
+
     /// All elements along the axes as one number, which `start` begins; the axes are kept.
     @inline(__always)
-    private func fold(
-      _ x: Tensor, _ reduced: Set<Int>, from start: Float, _ function: (Float, Float) -> Float
+    private func fold<Number: TensorScalar>(
+      _ x: Tensor, _ reduced: Set<Int>, from start: Number, _ function: (Number, Number) -> Number
     ) throws -> Tensor {
       let kept = x.shape.enumerated().map { reduced.contains($0) ? 1 : $1 }
       var result = try Tensor(repeating: start, shape: kept)
       let offsets = BroadcastOffsets(of: kept, to: x.shape)
-      try result.withUnsafeMutableScalars(as: Float.self) { out in
-        try x.withUnsafeScalars(as: Float.self) { x in
+      try result.withUnsafeMutableScalars(as: Number.self) { out in
+        try x.withUnsafeScalars(as: Number.self) { x in
           for i in x.indices {
             let offset = offsets[i]
             out[offset] = function(out[offset], x[i])

@@ -75,17 +75,24 @@ extension Op {
         throw OctetError(
           .invalidArgument, "resize", expected: "\(x.rank - 2) sizes or scales for \(x)", found: "\(count)")
       }
-      let lengths = try (0..<count).map { index -> Dimension in
+      let lengths = (0..<count).map { index -> Dimension in
         if case .sizes(let sizes) = target { return .fixed(sizes[index]) }
-        guard let length = x.shape[index + 2].size else {
-          throw OctetError(.unsupported, "x", expected: "fixed sizes to scale", found: "\(x)")
-        }
-        return .fixed(resultLength(length, index))
+        let length = x.shape[index + 2]
+        return length.size.map { .fixed(resultLength($0, index)) } ?? scaled(length, index)
       }
       guard !x.shape[2...].contains(0), !lengths.contains(0) else {
         throw OctetError(.shapeMismatch, "x", expected: "lengths above 0, before and after", found: "\(x)")
       }
       return [TensorType(.float32, x.shape[..<2] + lengths)]
+    }
+
+    /// A length that is not known, scaled.
+    private func scaled(_ length: Dimension, _ index: Int) -> Dimension {
+      guard case .scales(let scales) = target else { return length }
+      let scale = scales[index]
+      if scale >= 1, scale.rounded() == scale { return length.multiplied(by: Int(scale)) }
+      if scale < 1, (1 / scale).rounded() == 1 / scale, 1 / scale < 0x1p31 { return length.divided(by: Int(1 / scale)) }
+      return .symbolic("(\(length) * \(scale))")
     }
 
     private func resultLength(_ length: Int, _ index: Int) -> Int {

@@ -19,10 +19,13 @@ extension Op {
         guard next.dtype == result.dtype else {
           throw OctetError(.dtypeMismatch, "operand \(index)", expected: result.dtype.rawValue, found: "\(next)")
         }
-        guard expected.accepts(next), let a = result.shape[axis].size, let b = next.shape[axis].size else {
+        guard expected.accepts(next) else {
           throw OctetError(.shapeMismatch, "operand \(index)", expected: "\(expected)", found: "\(next)")
         }
-        result.shape[axis] = .fixed(a + b)
+        let length = result.shape[axis].adding(next.shape[axis])
+        // What one operand knows of the other axes is true of all.
+        result.shape = zip(result.shape, next.shape).map { $0.size == nil ? $1 : $0 }
+        result.shape[axis] = length
       }
       return [result]
     }
@@ -87,8 +90,8 @@ extension Op {
           guard known > 0, total.isMultiple(of: known) else { throw mismatch() }
           result[open] = .fixed(total / known)
         } else {
-          guard names.count == 1, known == total else { throw mismatch() }
-          result[open] = names[0]
+          guard known > 0 else { throw mismatch() }
+          result[open] = .product(of: names + [.fixed(total)], over: known)
         }
       } else {
         guard names.isEmpty, known == total else { throw mismatch() }
@@ -125,10 +128,8 @@ extension Op {
       let merged: Dimension
       if middle.count == 1 {
         merged = x.shape[first]
-      } else if middle.allSatisfy({ $0.size != nil }) {
-        merged = .fixed(middle.reduce(1) { $0 * $1.size! })
       } else {
-        throw OctetError(.unsupported, "flatten", expected: "fixed sizes along the flattened axes", found: "\(x)")
+        merged = .product(of: Array(middle))
       }
       return [TensorType(x.dtype, x.shape[..<first] + [merged] + x.shape[(last + 1)...])]
     }
@@ -212,14 +213,7 @@ extension Op {
         throw OctetError(
           .invalidArgument, "pad", expected: "\(x.rank) numbers of 0 or more on either side", found: attributes)
       }
-      let shape = try x.shape.enumerated().map { axis, size -> Dimension in
-        let extra = before[axis] + after[axis]
-        if extra == 0 { return size }
-        guard let size = size.size else {
-          throw OctetError(.unsupported, "pad", expected: "a fixed size where there is padding", found: "\(x)")
-        }
-        return .fixed(size + extra)
-      }
+      let shape = x.shape.enumerated().map { axis, size in size.adding(before[axis] + after[axis]) }
       return [TensorType(.float32, shape)]
     }
 

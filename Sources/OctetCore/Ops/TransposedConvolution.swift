@@ -85,7 +85,11 @@ extension Op {
       _ size: Dimension, _ kernel: Int, _ stride: Int, _ dilation: Int, _ padding: (Int, Int), _ extra: Int
     ) throws -> Dimension {
       guard let size = size.size else {
-        throw OctetError(.unsupported, "x", expected: "a fixed height and width", found: "\(size)")
+        let (reach, overflow) = (kernel - 1).multipliedReportingOverflow(by: dilation)
+        guard !overflow, reach < 1 << 48 else {
+          throw OctetError(.shapeMismatch, "x", expected: "a result of a sensible size", found: "\(size)")
+        }
+        return size.multiplied(by: stride).adding(reach + extra + 1 - stride - padding.0 - padding.1)
       }
       let (spread, first) = max(size - 1, 0).multipliedReportingOverflow(by: stride)
       let (reach, second) = (kernel - 1).multipliedReportingOverflow(by: dilation)

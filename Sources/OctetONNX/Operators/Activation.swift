@@ -49,10 +49,10 @@ let activationOperators: [Operator] =
     Operator("Round") { node in [try roundHalfEven(node, node.input(0))] },
     Operator("Sign") { node in
       let x = try node.input(0)
-      let zero = try node.scalar(0)
+      let (zero, one) = (try node.number(0, like: x), try node.number(1, like: x))
       let negative = try node.apply(
-        .where(Op.Where()), node.apply(.compare(.less), x, zero), node.scalar(-1), node.scalar(0))
-      return [try node.apply(.where(Op.Where()), node.apply(.compare(.greater), x, zero), node.scalar(1), negative)]
+        .where(Op.Where()), node.apply(.compare(.less), x, zero), node.number(-1, like: x), zero)
+      return [try node.apply(.where(Op.Where()), node.apply(.compare(.greater), x, zero), one, negative)]
     },
     Operator("Tan") { node in
       let x = try node.input(0)
@@ -99,8 +99,16 @@ let activationOperators: [Operator] =
 
 private func mapUnary(_ node: ONNXNode, _ function: Op.Unary) throws -> Value {
   let x = try node.input(0)
-  // Of whole numbers, only what is known.
   if x.dtype != .float32, let numbers = x.tensor { return try foldedUnary(node, function, numbers) }
+  if x.dtype == .int32 || x.dtype == .int64 {
+    let zero = try node.number(0, like: x)
+    switch function {
+    case .neg: return try binary(node, .sub, zero, x)
+    case .abs: return try binary(node, .maximum, x, binary(node, .sub, zero, x))
+    case .relu: return try binary(node, .maximum, x, zero)
+    default: break
+    }
+  }
   return try node.unary(function, x)
 }
 

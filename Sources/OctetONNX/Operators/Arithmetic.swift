@@ -19,7 +19,7 @@ let arithmeticOperators = [
   Operator("Mod", mapMod),
 ]
 
-/// A function of two operands: real numbers in the graph, whole ones as far as they are known.
+/// A function of two operands.
 func binary(_ node: ONNXNode, _ function: Op.Binary, _ a: Value, _ b: Value) throws -> Value {
   if a.dtype != .float32 || b.dtype != .float32, a.constant != nil, b.constant != nil {
     return try foldedBinary(node, function, a, b)
@@ -40,7 +40,13 @@ private func chain(_ node: ONNXNode, _ function: Op.Binary) throws -> Value {
 /// The exponent may be of another type than the base, which gives the result its own.
 @Sendable private func mapPow(_ node: ONNXNode) throws -> [Value] {
   let (x, y) = (try node.input(0), try node.input(1))
-  guard x.dtype == .float32 else { return [try binary(node, .pow, x, y)] }
+  guard x.dtype == .float32 else {
+    // A root of a whole number is taken of a real one.
+    if y.dtype == .float32, y.tensor != nil || x.constant == nil {
+      return [try cast(node, node.apply(.binary(.pow), cast(node, x, to: .float32), y), to: x.dtype)]
+    }
+    return [try binary(node, .pow, x, y.dtype == x.dtype ? y : cast(node, y, to: x.dtype))]
+  }
   let exponent = y.dtype == .float32 ? y : try cast(node, y, to: .float32)
   if let numbers = exponent.tensor, numbers.shape == [] || numbers.shape == [1], exponent.rank <= x.rank {
     // A square costs one product, a root one instruction.
@@ -58,7 +64,15 @@ private func chain(_ node: ONNXNode, _ function: Op.Binary) throws -> Value {
 @Sendable private func mapMod(_ node: ONNXNode) throws -> [Value] {
   let (x, y) = (try node.input(0), try node.input(1))
   let isFmod = try node.int("fmod", default: 0) != 0
-  if x.dtype != .float32 { return [try foldedModulo(node, x, y, signOfDividend: isFmod)] }
+  if x.dtype != .float32 {
+    if x.constant != nil, y.constant != nil { return [try foldedModulo(node, x, y, signOfDividend: isFmod)] }
+    let rest = try binary(node, .sub, x, binary(node, .mul, y, binary(node, .div, x, y)))
+    if isFmod { return [rest] }
+    // What division leaves has the sign of x; where that is not the sign of y, one y more.
+    let zero = try node.number(0, like: x)
+    let isNegative = try node.apply(.compare(.less), binary(node, .mul, rest, y), zero)
+    return [try node.apply(.where(Op.Where()), isNegative, binary(node, .add, rest, y), rest)]
+  }
   let quotient = try node.div(x, y)
   let whole: Value
   if isFmod {

@@ -106,6 +106,9 @@ private func masked(_ node: ONNXNode, _ scores: Value, _ mask: Value) throws -> 
 
 /// Each step sees all that is past, and steps up to its own.
 private func causalMask(_ node: ONNXNode, steps: Dimension, keys: Dimension, past: Dimension) throws -> Value {
+  if past == 0, steps.size == nil || keys.size == nil {
+    return try triangle(node, rows: steps, columns: keys, offset: 0, isUpper: false)
+  }
   guard let steps = steps.size, let keys = keys.size, let past = past.size else {
     throw node.unsupported("is_causal", expected: "fixed numbers of steps", found: "\(steps), \(keys)")
   }

@@ -44,6 +44,10 @@ func negation(_ node: ONNXNode, _ x: Value) throws -> Value {
 
 private func compare(_ node: ONNXNode, _ comparison: Op.Compare) throws -> Value {
   var (a, b) = (try node.input(0), try node.input(1))
+  if a.constant != nil, b.constant != nil {
+    let wide = try node.builder.widened([a, b])
+    (a, b) = (wide[0]!, wide[1]!)
+  }
   if a.constant != nil, b.constant != nil, a.dtype != .float32, a.dtype == b.dtype {
     return try foldedComparison(node, comparison, a, b)
   }

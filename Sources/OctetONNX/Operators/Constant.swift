@@ -77,6 +77,14 @@ private func filled(_ node: ONNXNode, _ value: Value, _ shape: [Int]) throws -> 
 }
 
 @Sendable private func mapRange(_ node: ONNXNode) throws -> [Value] {
+  let (start, end) = (try node.input(0), try node.input(1))
+  if end.holdsSizes, let first = try start.tensor?.integers("start").first, first >= 0,
+    try node.integers(node.input(2), "delta") == [1], let limit = try node.sizes(end, "limit").first
+  {
+    let all = try node.positions(limit)
+    let slice = Op.Slice(starts: [first], ends: [.max], axes: [0])
+    return [try cast(node, first == 0 ? all : node.apply(.slice(slice), all), to: start.dtype)]
+  }
   let operands = try (0..<3).map { try node.constant(node.input($0), ["start", "limit", "delta"][$0]) }
   let limit = 1 << 24
   if operands[0].dtype == .float32 {

@@ -5,7 +5,7 @@ let convolutionOperators = [
   Operator("ConvTranspose", mapConvTranspose),
 ]
 
-/// The attributes that windows over images have in common, for the one or two axes of a signal or an image.
+/// The attributes that windows over images have in common, for the axes of a signal, an image or a volume.
 struct WindowAttributes {
   var kernel: [Int]
   var stride: [Int]
@@ -13,10 +13,12 @@ struct WindowAttributes {
   /// Before and behind, for each axis.
   var padding: [(before: Int, after: Int)]
 
-  /// - Parameter kernel: the size of the weight's windows, if there is a weight.
-  init(_ node: ONNXNode, x: Value, kernel known: [Int]? = nil) throws {
+  /// - Parameters:
+  ///   - kernel: the size of the weight's windows, if there is a weight.
+  ///   - axes: how many spatial axes there may be.
+  init(_ node: ONNXNode, x: Value, kernel known: [Int]? = nil, axes allowed: ClosedRange<Int> = 1...2) throws {
     let axes = x.rank - 2
-    guard axes == 1 || axes == 2 else {
+    guard allowed.contains(axes) else {
       throw node.unsupported("x", expected: "one or two spatial axes", found: "\(max(axes, 0))")
     }
     func numbers(_ name: String, _ count: Int, default value: Int) throws -> [Int] {
@@ -71,6 +73,16 @@ struct WindowAttributes {
     mode == "SAME_UPPER" ? (total / 2, total - total / 2) : (total - total / 2, total / 2)
   }
 
+  /// Of the last two axes of a volume.
+  var ofPlanes: WindowAttributes {
+    var planes = self
+    planes.kernel.removeFirst()
+    planes.stride.removeFirst()
+    planes.dilation.removeFirst()
+    planes.padding.removeFirst()
+    return planes
+  }
+
   private func both(_ numbers: [Int], one: Int = 1) -> Size2D {
     numbers.count == 1 ? Size2D(one, numbers[0]) : Size2D(numbers[0], numbers[1])
   }
@@ -96,6 +108,7 @@ private func weightKernel(_ node: ONNXNode, _ x: Value, _ weight: Value) throws 
 }
 
 func conv(_ node: ONNXNode, _ x: Value, _ weight: Value, _ bias: Value?) throws -> Value {
+  if x.rank == 5 { return try volumeConvolution(node, x, weight, bias) }
   var window = try WindowAttributes(node, x: x, kernel: weightKernel(node, x, weight))
   try window.pad(node, x)
   let groups = try node.int("group", default: 1)

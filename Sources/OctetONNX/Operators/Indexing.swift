@@ -5,14 +5,15 @@ let indexingOperators = [
     guard let starts = try node.ints("starts"), let ends = try node.ints("ends") else {
       throw node.invalid("slice", expected: "starts and ends", found: "none")
     }
-    return [try slice(node, starts, ends, node.ints("axes"), nil)]
+    return [try slice(node, node.input(0), starts, ends, node.ints("axes"), nil)]
   },
   // The bounds became inputs, and steps were added.
   Operator("Slice", since: 10) { node in
-    let starts = try node.integers(node.input(1), "starts")
-    let ends = try node.integers(node.input(2), "ends")
+    let starts = try node.sizes(node.input(1), "starts")
+    let ends = try node.sizes(node.input(2), "ends")
     let axes = try node.optionalInput(3).map { try node.integers($0, "axes") }
-    return [try slice(node, starts, ends, axes, node.optionalInput(4).map { try node.integers($0, "steps") })]
+    let steps = try node.optionalInput(4).map { try node.integers($0, "steps") }
+    return [try slice(node, starts, ends, axes, steps)]
   },
   Operator("Split") { node in try split(node, node.integers(input: 1, orAttribute: "split")) },
   Operator("Gather") { node in
@@ -60,14 +61,44 @@ let indexingOperators = [
   },
 ]
 
-private func slice(_ node: ONNXNode, _ starts: [Int], _ ends: [Int], _ axes: [Int]?, _ steps: [Int]?) throws -> Value {
-  let x = try node.input(0)
+private func slice(
+  _ node: ONNXNode, _ x: Value, _ starts: [Int], _ ends: [Int], _ axes: [Int]?, _ steps: [Int]?
+) throws -> Value {
   let axes = axes ?? Array(0..<starts.count)
   // Numbers beyond any size stand for the end.
   let far = 1 << 30
   let open = ends.map { $0 >= far ? .max : ($0 <= -far ? .min : $0) }
   let steps = steps?.map { max(-far, min($0, far)) }
   return try node.apply(.slice(Op.Slice(starts: starts, ends: open, axes: axes, steps: steps)), x)
+}
+
+/// A slice between bounds of which some are known only when the graph runs.
+private func slice(
+  _ node: ONNXNode, _ starts: [Dimension], _ ends: [Dimension], _ axes: [Int]?, _ steps: [Int]?
+) throws -> Value {
+  var x = try node.input(0)
+  let axes = axes ?? Array(0..<starts.count)
+  guard starts.count == ends.count, starts.count == axes.count, steps?.count ?? axes.count == axes.count else {
+    throw node.invalid("slice", expected: "a start, an end and a step for each axis", found: "\(starts), \(ends)")
+  }
+  var (from, to) = (starts.map { $0.size ?? 0 }, ends.map { $0.size ?? .max })
+  for (index, stated) in axes.enumerated() where starts[index].size == nil || ends[index].size == nil {
+    let axis = try node.axis(stated, rank: x.rank)
+    let (start, end) = (starts[index], ends[index])
+    if end == x.shape[axis], start.size != nil { continue }
+    guard let first = start.size, first >= 0, steps?[index] ?? 1 == 1 else {
+      throw node.unsupported(
+        "slice", expected: "sizes that are known (give sizes for symbolic dimensions)", found: "\(start)..<\(end)")
+    }
+    // As many as something else has.
+    var indices = try node.positions(end)
+    if first > 0 {
+      indices = try node.apply(.slice(Op.Slice(starts: [first], ends: [.max], axes: [0])), indices)
+    }
+    x = try node.apply(.gather(Op.Gather(axis: axis)), x, indices)
+    (from[index], to[index]) = (0, .max)
+  }
+  return try slice(node, x, from, to, axes, steps)
 }
 
 private func split(_ node: ONNXNode, _ stated: [Int]?) throws -> [Value] {
@@ -135,8 +166,9 @@ private func places(_ node: ONNXNode, _ indices: Value, in shape: [Int], axis: I
 
 @Sendable private func mapGatherElements(_ node: ONNXNode) throws -> [Value] {
   let (x, indices) = (try node.input(0), try node.input(1))
-  let shape = try fixedShape(node, x)
   let axis = try node.axis(node.int("axis", default: 0), rank: x.rank)
+  if indices.tensor == nil || x.type.fixedShape == nil { return [try gatherElements(node, x, indices, axis: axis)] }
+  let shape = try fixedShape(node, x)
   return [
     try elements(
       node, of: x, at: places(node, indices, in: shape, axis: axis), shape: fixedShape(node, indices))
@@ -169,8 +201,9 @@ private func blockPlaces(
 
 @Sendable private func mapGatherND(_ node: ONNXNode) throws -> [Value] {
   let (x, indices) = (try node.input(0), try node.input(1))
-  let shape = try fixedShape(node, x)
   let batch = try node.int("batch_dims", default: 0)
+  if batch == 0, indices.tensor == nil || x.type.fixedShape == nil { return [try gatherBlocks(node, x, indices)] }
+  let shape = try fixedShape(node, x)
   let blocks = try blockPlaces(node, indices, in: shape, batch: batch)
   let width = try fixedShape(node, indices).last!
   _ = try node.listed(blocks.starts.count, blocks.length)
@@ -252,12 +285,15 @@ private func scattered(_ node: ONNXNode, _ x: Value, _ updates: Value, at places
 @Sendable private func mapTrilu(_ node: ONNXNode) throws -> [Value] {
   let x = try node.input(0)
   let offset = try node.optionalInput(1).map { try node.integers($0, "k") }?.first ?? 0
-  guard x.rank >= 2, let rows = x.shape[x.rank - 2].size, let columns = x.shape[x.rank - 1].size else {
-    throw node.unsupported("x", expected: "matrices of fixed sizes", found: x.type)
-  }
-  try TensorType(.bool, fixed: [rows, columns]).requireSensible("x")
+  guard x.rank >= 2 else { throw node.invalid("x", expected: "matrices", found: x.type) }
   let isUpper = try node.int("upper", default: 1) != 0
   let limit = min(max(offset, -1 << 31), 1 << 31)
+  guard let rows = x.shape[x.rank - 2].size, let columns = x.shape[x.rank - 1].size else {
+    let kept = try triangle(
+      node, rows: x.shape[x.rank - 2], columns: x.shape[x.rank - 1], offset: limit, isUpper: isUpper)
+    return [try node.apply(.where(Op.Where()), kept, x, node.constant(Tensor(zeros: [], dtype: x.dtype)))]
+  }
+  try TensorType(.bool, fixed: [rows, columns]).requireSensible("x")
   let mask = (0..<(try node.listed(rows, columns))).map { place -> Bool in
     let distance = place % columns - place / columns
     return isUpper ? distance >= limit : distance <= limit

@@ -28,6 +28,7 @@ private func broadcastShape(_ a: Value, _ b: Value) throws -> [Int] {
 private func combined(
   _ node: ONNXNode, _ a: Value, _ b: Value, _ symbol: String, _ function: (Int64, Int64) throws -> Int64
 ) throws -> Value {
+  let (a, b) = (try node.builder.widened([a, b])[0]!, try node.builder.widened([a, b])[1]!)
   guard a.dtype == b.dtype, a.dtype != .float32 else {
     throw node.invalid("operands", expected: "two of one type", found: "\(a.type) and \(b.type)")
   }
@@ -43,13 +44,18 @@ private func combined(
     guard a.holdsSizes && sizes.isSymbolic(left) || b.holdsSizes && sizes.isSymbolic(right) else {
       return try function(left, right)
     }
-    // What changes nothing needs no name.
+    let (x, y) = (sizes.dimension(left), sizes.dimension(right))
+    guard [x, y].allSatisfy({ $0.size.map { abs($0) < 1 << 31 } ?? true }) else {
+      throw node.unsupported("operand", expected: "numbers that sizes may have", found: "\(x) \(symbol) \(y)")
+    }
     switch symbol {
-    case "+" where left == 0, "*" where left == 1: return right
-    case "+" where right == 0, "-" where right == 0, "*" where right == 1, "/" where right == 1: return left
-    case "-" where left == right: return 0
-    case "/" where left == right: return 1
-    default: return sizes.code(.symbolic("(\(sizes.dimension(left)) \(symbol) \(sizes.dimension(right)))"))
+    case "+": return sizes.code(x.adding(y))
+    case "-" where x == y: return 0
+    case "-" where y.size != nil: return sizes.code(x.adding(-y.size!))
+    case "*": return sizes.code(.product(of: [x, y]))
+    case "/" where x == y: return 1
+    case "/" where y.size ?? 0 > 0: return sizes.code(x.divided(by: y.size!))
+    default: return sizes.code(.symbolic("(\(x) \(symbol) \(y))"))
     }
   }
   return try wholeNumbers(node, results, shape: shape, dtype: a.dtype)

@@ -19,7 +19,8 @@ struct Operator: Sendable {
 
   /// Every operator that can be read, family by family: `grep '"Conv"'` in this folder finds where one is mapped.
   private static let all: [[Operator]] = [
-    activationOperators, arithmeticOperators, attentionOperators, comparisonOperators, constantOperators,
+    activationOperators, arithmeticOperators, attentionOperators, classicalOperators, comparisonOperators,
+    constantOperators,
     controlOperators,
     convolutionOperators, dynamicOperators, indexingOperators, linearAlgebraOperators, normalizationOperators,
     poolingOperators,

@@ -9,6 +9,7 @@ let poolingOperators = [
 ]
 
 func pool(_ node: ONNXNode, _ kind: Op.Pool.Kind, _ x: Value, countIncludePad: Bool) throws -> Value {
+  if x.rank == 5 { return try volumePool(node, kind, x, countIncludePad: countIncludePad) }
   var window = try WindowAttributes(node, x: x)
   try window.pad(node, x)
   let op = Op.Pool(

@@ -8,12 +8,61 @@ let recurrentOperators = [
     }
     return try mapRecurrent(node, .gru)
   },
+  Operator("RNN", since: 7, mapRNN),
+  Operator("DynamicQuantizeLSTM", domain: "com.microsoft") { node in
+    try mapRecurrent(node, .lstm, activations: Op.DynamicQuantize(.tensor), weight: integerWeight)
+  },
 ]
+
+/// `state = tanh(x·Wᵀ + b + state·Rᵀ + c)`: a GRU whose gates stand still, r at 1 and z at 0.
+@Sendable private func mapRNN(_ node: ONNXNode) throws -> [Value] {
+  let directions = try reversals(node).count
+  let stated = try node.strings("activations") ?? []
+  guard stated.isEmpty || stated == [String](repeating: "Tanh", count: directions) else {
+    throw node.unsupported("activations", expected: "Tanh", found: stated)
+  }
+  let hidden = try node.int("hidden_size", default: 0)
+  let (w, r) = (try node.input(1), try node.input(2))
+  guard hidden > 0, hidden < 1 << 20, w.rank == 3, let features = w.shape[2].size else {
+    throw node.invalid("hidden_size", expected: "a number above 0, and W of rank 3", found: "\(hidden), \(w.type)")
+  }
+  /// Numbers behind the two gates, in ONNX's order z, r, n.
+  func behindGates(_ value: Value, _ z: Float, _ r: Float) throws -> Value {
+    let rest = value.rank == 3 ? [value.shape[2].size!] : []
+    let gates = try [z, r].map {
+      Optional(node.constant(try Tensor(repeating: $0, shape: [directions, hidden] + rest)))
+    }
+    return try node.results(.concat(Op.Concat(axis: 1)), gates + [value])[0]
+  }
+  guard features >= 0, r.rank == 3, r.shape[2].size != nil else {
+    throw node.invalid("R", expected: "rank 3", found: r.type)
+  }
+  let zeros = node.constant(try Tensor(zeros: [directions, 2 * hidden]))
+  let bias = node.optionalInput(3) ?? zeros
+  let halves = try node.results(.split(Op.Split([hidden, hidden], axis: 1)), bias)
+  // Beyond ±88 a sigmoid is 0 or 1 in float32.
+  let biases = try node.results(
+    .concat(Op.Concat(axis: 1)), [behindGates(halves[0], -200, 200), behindGates(halves[1], 0, 0)])[0]
+  var inputs = node.inputs
+  while inputs.count < 4 { inputs.append(nil) }
+  (inputs[1], inputs[2], inputs[3]) = (try behindGates(w, 0, 0), try behindGates(r, 0, 0), biases)
+  var attributes = node.attributes
+  attributes["activations"] = nil
+  return try mapRecurrent(
+    ONNXNode(
+      name: node.name, type: node.type, opset: node.opset, inputs: inputs, outputNames: node.outputNames,
+      attributes: attributes, builder: node.builder, reader: node.reader, context: node.context), .gru)
+}
 
 /// A layer in one or both directions. ONNX's gates stand in the order i, o, f, g (GRU: z, r, n), ours i, f, g, o (r, z, n).
 ///
 /// x [steps, batch, features], or with batch and steps exchanged if `layout` is 1; weights by direction.
-private func mapRecurrent(_ node: ONNXNode, _ kind: Op.Recurrent.Kind) throws -> [Value] {
+///
+/// - Parameter weight: makes operand 1 or 2 of a direction, with its rows in this order; `nil`: as LSTM and GRU have them.
+private func mapRecurrent(
+  _ node: ONNXNode, _ kind: Op.Recurrent.Kind, activations: Op.DynamicQuantize? = nil,
+  weight makeWeight: ((ONNXNode, _ index: Int, _ direction: Int, _ rows: [Int]) throws -> Value)? = nil
+) throws -> [Value] {
   var x = try node.input(0)
   let hidden = try node.int("hidden_size", default: 0)
   let isBatchFirst = try node.int("layout", default: 0) != 0
@@ -36,7 +85,8 @@ private func mapRecurrent(_ node: ONNXNode, _ kind: Op.Recurrent.Kind) throws ->
     return try node.apply(.squeeze(Op.Squeeze([axis])), one)
   }
   func weight(_ index: Int, _ direction: Int) throws -> Value {
-    try node.apply(.gather(Op.Gather()), part(node.input(index), direction)!, rows)
+    if let makeWeight { return try makeWeight(node, index, direction, order) }
+    return try node.apply(.gather(Op.Gather()), part(node.input(index), direction)!, rows)
   }
   func bias(_ direction: Int, isOfState: Bool) throws -> Value? {
     guard let both = try part(node.optionalInput(3), direction) else { return nil }
@@ -53,7 +103,8 @@ private func mapRecurrent(_ node: ONNXNode, _ kind: Op.Recurrent.Kind) throws ->
       try bias(direction, isOfState: true), try part(node.optionalInput(5), direction, axis: stateAxis),
     ]
     if kind == .lstm { operands.append(try part(node.optionalInput(6), direction, axis: stateAxis)) }
-    results.append(try node.results(.recurrent(Op.Recurrent(kind, isReversed: isReversed)), operands))
+    results.append(
+      try node.results(.recurrent(Op.Recurrent(kind, isReversed: isReversed, activations: activations)), operands))
   }
   /// One result of all directions, side by side along a new axis.
   func joined(_ index: Int, axis: Int) throws -> Value {
@@ -99,4 +150,32 @@ private func requireWholeSequences(_ node: ONNXNode, _ lengths: Value, _ x: Valu
   guard let steps = x.shape[0].size, numbers.allSatisfy({ $0 == steps }) else {
     throw node.unsupported("sequence_lens", expected: "the length of x (\(x.shape[0]))", found: numbers)
   }
+}
+
+/// Integers [directions, columns, rows], with a scale and a zero point for each direction, or for each of its rows.
+private func integerWeight(_ node: ONNXNode, _ index: Int, _ direction: Int, _ rows: [Int]) throws -> Value {
+  let stored = try node.constant(node.input(index), "weight")
+  let scales = try node.constant(node.input(index == 1 ? 8 : 10), "scale").numbers("scale")
+  let zeros = try node.constant(node.input(index == 1 ? 9 : 11), "zero_point").integers("zero_point")
+  guard stored.rank == 3, stored.shape[2] == rows.count, direction < stored.shape[0],
+    stored.dtype == .int8 || stored.dtype == .uint8, scales.count == zeros.count,
+    [1, rows.count].contains(scales.count / stored.shape[0]), scales.count.isMultiple(of: stored.shape[0])
+  else {
+    throw node.invalid("weight", expected: "bytes [directions, columns, \(rows.count)]", found: stored.type)
+  }
+  let (columns, perDirection) = (stored.shape[1], scales.count / stored.shape[0])
+  let integers = try stored.integers("weight")
+  let start = direction * columns * rows.count
+  let ordered = rows.flatMap { row in (0..<columns).map { integers[start + $0 * rows.count + row] } }
+  let tensor =
+    try stored.dtype == .int8
+    ? Tensor(ordered.map { Int8($0) }, shape: [rows.count, columns])
+    : Tensor(ordered.map { UInt8($0) }, shape: [rows.count, columns])
+  let places = (perDirection == 1 ? [0] : rows).map { direction * perDirection + $0 }
+  let parameters =
+    try perDirection == 1
+    ? QuantizationParameters(scale: scales[places[0]], zeroPoint: zeros[places[0]], dtype: stored.dtype)
+    : QuantizationParameters(
+      scales: places.map { scales[$0] }, zeroPoints: places.map { zeros[$0] }, dtype: stored.dtype, axis: 0)
+  return try node.apply(.dequantizeLinear(Op.DequantizeLinear(parameters)), node.constant(tensor, "weight"))
 }

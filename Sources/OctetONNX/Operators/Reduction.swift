@@ -22,7 +22,7 @@ let reductionOperators: [Operator] =
       guard count.count == 1 else { throw node.invalid("k", expected: "one number", found: count) }
       return try topK(node, count: count[0])
     },
-    Operator("CumSum", mapCumSum),
+    Operator("CumSum") { node in [try cumulativeSum(node)] },
   ]
 
 /// A reduction as operations: what comes before it, the reduction itself, and what comes behind it.
@@ -100,7 +100,8 @@ private let reductions = [
 ]
 
 private func argument(_ node: ONNXNode, smallest: Bool) throws -> Value {
-  var x = try node.input(0)
+  // float32 tells whole numbers below 2²⁴ apart.
+  var x = try cast(node, node.input(0), to: .float32)
   let axis = try node.axis(node.int("axis", default: 0), rank: x.rank)
   let keeps = try node.int("keepdims", default: 1) != 0
   let op = Op.argmax(Op.ArgMax(axis: axis, keepDimensions: keeps, smallest: smallest))
@@ -115,28 +116,37 @@ private func argument(_ node: ONNXNode, smallest: Bool) throws -> Value {
 private func topK(_ node: ONNXNode, count: Int) throws -> [Value] {
   let op = Op.TopK(
     count, axis: try node.int("axis", default: -1), largest: try node.int("largest", default: 1) != 0)
-  return try node.results(.topK(op), node.input(0))
+  let x = try node.input(0)
+  var results = try node.results(.topK(op), cast(node, x, to: .float32))
+  results[0] = try cast(node, results[0], to: x.dtype)
+  return results
 }
 
-/// Sums of the elements up to each place: a product with a triangle of ones.
-@Sendable private func mapCumSum(_ node: ONNXNode) throws -> [Value] {
+/// Sums of the elements up to each place: a product with a triangle of ones, of whole numbers a sum over what it selects.
+private func cumulativeSum(_ node: ONNXNode) throws -> Value {
   let x = try node.input(0)
   let axes = try node.integers(node.input(1), "axis")
   guard axes.count == 1 else { throw node.invalid("axis", expected: "one number", found: axes) }
   let axis = try node.axis(axes[0], rank: x.rank)
-  guard let size = x.shape[axis].size, size <= 1 << 13 else {
-    throw node.unsupported("x", expected: "a fixed size of at most 8,192", found: x.type)
+  let size = x.shape[axis]
+  guard size.size ?? 0 <= 1 << 13 else {
+    throw node.unsupported("x", expected: "a size of at most 8,192", found: x.type)
   }
   let isExclusive = try node.int("exclusive", default: 0) != 0
   let isReversed = try node.int("reverse", default: 0) != 0
-  let triangle = try Tensor(
-    (0..<size * size).map { place -> Float in
-      let (from, to) = isReversed ? (place % size, place / size) : (place / size, place % size)
-      return isExclusive ? (from < to ? 1 : 0) : (from <= to ? 1 : 0)
-    }, shape: [size, size])
+  // [from, to]
+  let isAdded = try triangle(
+    node, rows: size, columns: size, offset: isExclusive ? (isReversed ? -1 : 1) : 0, isUpper: !isReversed)
   var permutation = Array(0..<x.rank)
   permutation.swapAt(axis, x.rank - 1)
-  let swapped = axis == x.rank - 1 ? x : try node.apply(.transpose(Op.Transpose(permutation)), x)
-  let sums = try node.apply(.matmul(Op.MatMul()), swapped, node.constant(triangle))
-  return [axis == x.rank - 1 ? sums : try node.apply(.transpose(Op.Transpose(permutation)), sums)]
+  func withAxisLast(_ x: Value) throws -> Value {
+    axis == x.rank - 1 ? x : try node.apply(.transpose(Op.Transpose(permutation)), x)
+  }
+  let rows = try withAxisLast(x)
+  guard x.dtype != .float32 else {
+    return try withAxisLast(node.apply(.matmul(Op.MatMul()), rows, cast(node, isAdded, to: .float32)))
+  }
+  let columns = try node.apply(.unsqueeze(Op.Unsqueeze([-1])), rows)
+  let selected = try node.apply(.where(Op.Where()), isAdded, columns, node.number(0, like: x))
+  return try withAxisLast(node.apply(.reduce(Op.Reduce(.sum, axes: [-2], keepDimensions: false)), selected))
 }

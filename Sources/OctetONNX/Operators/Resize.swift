@@ -27,13 +27,12 @@ private func resizeMode(_ node: ONNXNode, _ mode: String, rounding: Op.Resize.Ro
   switch mode {
   case "nearest": return .nearest(rounding)
   case "linear", "bilinear": return .linear
-  default: throw node.unsupported("mode", expected: "nearest or linear", found: mode)
+  default: throw node.unsupported("mode", expected: "nearest, linear or cubic", found: mode)
   }
 }
 
 @Sendable private func mapResize(_ node: ONNXNode) throws -> [Value] {
   let x = try node.input(0)
-  try node.require("antialias", is: 0)
   let modes: [String: Op.Resize.Rounding] = [
     "round_prefer_floor": .roundPreferFloor, "round_prefer_ceil": .roundPreferCeil, "floor": .floor, "ceil": .ceil,
   ]
@@ -51,11 +50,14 @@ private func resizeMode(_ node: ONNXNode, _ mode: String, rounding: Op.Resize.Ro
       "coordinate_transformation_mode", expected: places.keys.sorted().joined(separator: ", "), found: place)
   }
   let axes = try node.ints("axes")?.map { try node.axis($0, rank: x.rank) } ?? Array(0..<x.rank)
-  let mode = try resizeMode(node, node.string("mode", default: "nearest"), rounding: rounding)
+  let stated = try node.string("mode", default: "nearest")
+  let isAntialiased = try node.int("antialias", default: 0) != 0 && stated != "nearest"
+  let filter = stated == "cubic" || isAntialiased ? try ResizeFilter(node, isAntialiased: isAntialiased) : nil
+  let mode = try resizeMode(node, filter == nil ? stated : "linear", rounding: rounding)
   // One of scales and sizes; the other is left out, or empty.
   if let operand = node.optionalInput(2) {
     let scales = try node.constant(operand, "scales").numbers("scales")
-    if !scales.isEmpty { return [try resize(node, axes: axes, .scales(scales), mode, coordinates)] }
+    if !scales.isEmpty { return [try resize(node, axes: axes, .scales(scales), mode, coordinates, filter)] }
   }
   let wanted = try node.sizes(node.input(3), "sizes")
   guard wanted.count == axes.count else {
@@ -82,13 +84,13 @@ private func resizeMode(_ node: ONNXNode, _ mode: String, rounding: Op.Resize.Ro
     let ratio = (policy == "not_larger" ? ratios.min() : ratios.max()) ?? 1
     sizes = lengths.map { Int(($0 * ratio).rounded()) }
   }
-  return [try resize(node, axes: axes, .sizes(sizes), mode, coordinates)]
+  return [try resize(node, axes: axes, .sizes(sizes), mode, coordinates, filter)]
 }
 
 /// Resizes along the axes behind the channels; nothing may change along others.
 private func resize(
   _ node: ONNXNode, axes: [Int], _ target: Op.Resize.Target, _ mode: Op.Resize.Mode,
-  _ coordinates: Op.Resize.Coordinates
+  _ coordinates: Op.Resize.Coordinates, _ filter: ResizeFilter? = nil
 ) throws -> Value {
   let x = try node.input(0)
   let spatial = max(x.rank - 2, 0)
@@ -114,5 +116,6 @@ private func resize(
     guard (0..<2).allSatisfy({ all[$0] == x.shape[$0].size ?? -1 }) else { throw refuse(all) }
     inner = .sizes(Array(all[2...]))
   }
-  return try node.apply(.resize(Op.Resize(inner, mode: mode, coordinates: coordinates)), x)
+  let op = Op.Resize(inner, mode: mode, coordinates: coordinates)
+  return try filter?.applied(to: x, op, node) ?? node.apply(.resize(op), x)
 }

@@ -36,34 +36,22 @@ extension ONNXNode {
   /// x repeated to a shape that it broadcasts to.
   func expand(_ x: Value, _ shape: [Dimension]) throws -> Value {
     var x = x
-    let missing = shape.count - x.rank
     let numbers = try shape.enumerated().map { axis, size -> Int in
       if let size = size.size { return size == 1 ? -1 : size }
-      // What x has already needs no repeating. Otherwise an input that has the size lends it.
-      if axis < missing || x.shape[axis - missing] != size { x = try select(x, size: size, axis: axis - shape.count) }
+      // What x has already needs no repeating.
+      let place = axis - shape.count + x.rank
+      if place < 0 || x.shape[place] != size { x = try select(x, size: size, axis: axis - shape.count) }
       return -1
     }
     if x.rank >= shape.count, numbers.allSatisfy({ $0 == -1 }) { return x }
     return try apply(.expand(Op.Expand(numbers)), x)
   }
 
-  /// x repeated along an axis (counted from the end) as often as a symbolic size says: chosen by truth values, one for each
-  /// index of an input's axis of that size, between x and x.
+  /// x repeated along an axis (counted from the end) as often as a symbolic size says: chosen by as many truth values between
+  /// x and x.
   private func select(_ x: Value, size: Dimension, axis: Int) throws -> Value {
-    guard let (input, place) = builder.inputs.firstPlace(of: size) else {
-      throw unsupported(
-        "shape", expected: "sizes that are known (give sizes for symbolic dimensions)", found: "\(size)")
-    }
-    let others = input.type.shape.indices.filter { $0 != place }
-    var line = Value(name: input.name, type: input.type, constant: nil)
-    if others.allSatisfy({ input.type.shape[$0].size ?? 0 > 0 }) {
-      let slice = Op.Slice(starts: others.map { _ in 0 }, ends: others.map { _ in 1 }, axes: others)
-      if !others.isEmpty { line = try apply(.slice(slice), line) }
-    } else {
-      // Other sizes that are not known cannot be sliced, but reduced.
-      line = try apply(.reduce(Op.Reduce(.max, axes: others)), cast(self, line, to: .float32))
-    }
-    line = try apply(.reshape(Op.Reshape([-1] + [Int](repeating: 1, count: -1 - axis))), line)
+    let ones = [Int](repeating: 1, count: -1 - axis)
+    let line = try apply(.reshape(Op.Reshape([-1] + ones)), positions(size))
     return try apply(.where(Op.Where()), apply(.compare(.equal), line, line), x, x)
   }
 
@@ -207,18 +195,4 @@ private func blocks(_ node: ONNXNode) throws -> (x: Value, shape: [Int], size: I
   let split = try node.apply(.reshape(Op.Reshape([0, c, h, size, w, size])), x)
   let moved = try node.apply(.transpose(Op.Transpose([0, 3, 5, 1, 2, 4])), split)
   return [try node.apply(.reshape(Op.Reshape([0, c * size * size, h, w])), moved)]
-}
-
-extension [Graph.Input] {
-  /// An input that has this size, and along which axis: the one with the fewest other sizes that are not known.
-  fileprivate func firstPlace(of size: Dimension) -> (input: Graph.Input, axis: Int)? {
-    let owners = filter { input in
-      input.type.shape.contains(size) && comparable.contains(input.type.dtype)
-    }
-    func unknown(_ input: Graph.Input) -> Int { input.type.shape.filter { $0.size == nil }.count }
-    guard let input = owners.min(by: { unknown($0) < unknown($1) }) else { return nil }
-    return (input, input.type.shape.firstIndex(of: size)!)
-  }
-
-  private var comparable: Set<DType> { [.float32, .int32, .int64, .bool] }
 }

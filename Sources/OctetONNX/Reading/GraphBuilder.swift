@@ -8,8 +8,12 @@ final class GraphBuilder {
   private var parameters: [String: Parameter] = [:]
   private var valueNames: Set<String> = []
   private var nodeNames: Set<String> = []
+  /// The names that values have by now.
+  private var names: [String: String] = [:]
   /// The node that makes each value.
   private var makers: [String: Int] = [:]
+  /// A value, and the axis along which it has this size, for every size that is not known.
+  private var places: [Dimension: (value: Value, axis: Int)] = [:]
   let sizes = SizeCodes()
 
   /// What was made since ``begin()``, whose names may still change.
@@ -28,7 +32,21 @@ final class GraphBuilder {
       throw OctetError(.invalidFile, "input \(name)", expected: "names of their own", found: "two inputs of this name")
     }
     inputs.append(Graph.Input(name: name, type: type))
-    return Value(name: name, type: type, constant: nil)
+    let value = Value(name: name, type: type, constant: nil)
+    remember(value)
+    return value
+  }
+
+  private func remember(_ value: Value) {
+    for (axis, size) in value.shape.enumerated() where size.size == nil && places[size] == nil {
+      places[size] = (value, axis)
+    }
+  }
+
+  /// The first value that has a size, and along which axis.
+  func place(of size: Dimension) -> (value: Value, axis: Int)? {
+    guard let (value, axis) = places[size] else { return nil }
+    return (Value(name: names[value.name] ?? value.name, type: value.type, constant: nil), axis)
   }
 
   /// A value that is known, under this name or one like it.
@@ -50,6 +68,7 @@ final class GraphBuilder {
 
   private func newValueName(_ base: String) -> String {
     let name = unused(base, in: valueNames)
+    names[name] = nil
     valueNames.insert(name)
     freshValues.insert(name)
     return name
@@ -70,6 +89,7 @@ final class GraphBuilder {
   ///   graph runs, and the operation calculates with it.
   func emit(_ op: Op, _ operands: [Value?], named base: String) throws -> [Value] {
     if operands.contains(where: { $0?.holdsSizes == true }) { try requireMovement(op) }
+    let operands = try widened(operands)
     let types = try op.outputTypes(operands.map { $0?.type })
     for type in types { try type.requireSensible("result") }
     if isFolded(op, operands, types) {
@@ -82,7 +102,19 @@ final class GraphBuilder {
     let outputs = types.map { _ in newValueName(base) }
     for output in outputs { makers[output] = nodes.count }
     nodes.append(Node(name: nodeName, op: op, inputs: inputs, outputs: outputs))
-    return zip(outputs, types).map { Value(name: $0, type: $1, constant: nil) }
+    let values = zip(outputs, types).map { Value(name: $0, type: $1, constant: nil) }
+    values.forEach(remember)
+    return values
+  }
+
+  /// Whole numbers that meet sizes as int64, whatever type of whole numbers a model gives its sizes.
+  func widened(_ operands: [Value?]) throws -> [Value?] {
+    guard operands.contains(where: { $0?.holdsSizes == true }) else { return operands }
+    return try operands.map { operand in
+      guard let value = operand, value.dtype == .int32, let numbers = value.constant else { return operand }
+      let wide = try numbers.scalars(as: Int32.self).map { Int64($0) }
+      return constant(try Tensor(wide, shape: numbers.shape), named: value.name)
+    }
   }
 
   private func isFolded(_ op: Op, _ operands: [Value?], _ types: [TensorType]) -> Bool {
@@ -151,6 +183,7 @@ final class GraphBuilder {
         !valueNames.contains(wanted)
       else { continue }
       renamed[value.name] = wanted
+      names[value.name] = wanted
       valueNames.remove(value.name)
       valueNames.insert(wanted)
       if let maker = makers.removeValue(forKey: value.name) { makers[wanted] = maker }

@@ -95,6 +95,14 @@ final class GraphReader {
       })
   }
 
+  /// The inputs that have no default.
+  func declaredInputs() throws -> [Graph.Input] {
+    let defaults = Set(model.graph.initializer.map(\.name))
+    return try model.graph.input.filter { !defaults.contains($0.name) }.map { input in
+      Graph.Input(name: input.name, type: try naming("input \(input.name)") { try type(of: input) })
+    }
+  }
+
   private func bindInitializers(_ graph: Onnx_GraphProto, _ scope: Scope) throws {
     if let sparse = graph.sparseInitializer.first {
       throw OctetError(

@@ -28,6 +28,20 @@ extension NodeWriter {
     case .split(let op): try split(op)
     case .slice(let op): [try slice(op)]
     case .gather(let op): [emit("Gather", [try input(0), try input(1)], [Attribute.int("axis", op.axis)])]
+    case .positions(let op):
+      [
+        emit(
+          "Range",
+          [
+            try writer.constant(Tensor(Int64(0)), named: "\(node.name)/start"),
+            helper(
+              "Gather",
+              [
+                helper("Shape", [try input(0)]),
+                try writer.constant(Tensor(Int64(op.axis)), named: "\(node.name)/axis"),
+              ]), try writer.constant(Tensor(Int64(1)), named: "\(node.name)/delta"),
+          ])
+      ]
     case .reshape(let op): [emit("Reshape", [try input(0), try integers(op.shape, "shape")])]
     case .flatten(let op): [try flatten(op)]
     case .squeeze(let op): [emit("Squeeze", [try input(0), try integers(op.axes, "axes")])]

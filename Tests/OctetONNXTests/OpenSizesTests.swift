@@ -1,0 +1,134 @@
+import OctetCore
+import OctetGraph
+import OctetONNX
+import TestSupport
+import Testing
+
+/// Sizes that are known only when the graph runs, along any axis.
+@Suite struct OpenSizesTests {
+  private func graph(
+    _ nodes: [ProtocolBuffer], inputs: [ProtocolBuffer], outputs: [String] = ["y"], _ constants: [ProtocolBuffer] = []
+  ) throws -> Graph {
+    let graph = Proto.graph(nodes, inputs: inputs, outputs: outputs, initializers: constants)
+    return try ONNXModel(bytes: Proto.model(graph, opset: 17)).graph
+  }
+
+  private func numbers(_ name: String, _ values: Int...) -> ProtocolBuffer {
+    Proto.tensor(name, [values.count], values)
+  }
+
+  /// A convolution and a pooling that halve an image in the same way have results of the same open size.
+  @Test func imagesOfAnySize() throws {
+    let nodes = [
+      Proto.node(
+        "Conv", ["x", "w"], ["a"], Proto.attribute("strides", [2, 2]), Proto.attribute("pads", [1, 1, 1, 1])),
+      Proto.node(
+        "MaxPool", ["x"], ["b"], Proto.attribute("kernel_shape", [3, 3]), Proto.attribute("strides", [2, 2]),
+        Proto.attribute("pads", [1, 1, 1, 1])),
+      Proto.node("Add", ["a", "b"], ["small"]), Proto.node("Resize", ["small", "", "scales"], ["large"]),
+      Proto.node("Concat", ["large", "x"], ["both"], Proto.attribute("axis", 1)),
+      Proto.node("ConvTranspose", ["both", "v"], ["y"], Proto.attribute("strides", [2, 2])),
+    ]
+    let graph = try graph(
+      nodes, inputs: [Proto.value("x", ["n", 1, "h", "w"])], outputs: ["small", "large", "y"],
+      [
+        Proto.tensor("w", [1, 1, 3, 3], [Float](repeating: 0.5, count: 9)),
+        Proto.tensor("v", [2, 1, 2, 2], [Float](repeating: 1, count: 8)),
+        Proto.tensor("scales", [4], [1, 1, 2, 2] as [Float]),
+      ])
+    let half = Dimension.symbolic("((h + 1) / 2)")
+    #expect(graph.types["small"] == TensorType(.float32, [.symbolic("n"), 1, half, .symbolic("((w + 1) / 2)")]))
+    #expect(graph.types["large"]?.shape[2] == .symbolic("(((h + 1) / 2) * 2)"))
+    for (height, width) in [(4, 6), (8, 2)] {
+      let results = try graph.replay([.counting([1, 1, height, width])])
+      #expect(
+        results.map(\.shape) == [
+          [1, 1, height / 2, width / 2], [1, 1, height, width], [1, 1, 2 * height, 2 * width],
+        ])
+    }
+    // What does not fit together is found when sizes are known.
+    #expect(octetError { try graph.replay([.counting([1, 1, 3, 4])]) }?.code == .shapeMismatch)
+  }
+
+  /// A quotient of a quotient is one, so that names stay short.
+  @Test func sizesOfDeepNetworks() throws {
+    let halve = { (from: String, to: String) in
+      Proto.node(
+        "MaxPool", [from], [to], Proto.attribute("kernel_shape", [2, 2]), Proto.attribute("strides", [2, 2]))
+    }
+    let deep = try graph(
+      [halve("x", "a"), halve("a", "b"), halve("b", "y")], inputs: [Proto.value("x", [1, 1, "h", "w"])])
+    #expect(deep.types["y"]?.shape[2...] == [.symbolic("(h / 8)"), .symbolic("(w / 8)")])
+  }
+
+  @Test func productsOfOpenSizes() throws {
+    let merged = try graph(
+      [Proto.node("Reshape", ["x", "shape"], ["y"])], inputs: [Proto.value("x", ["n", "m", 4])],
+      [numbers("shape", -1, 2)])
+    #expect(merged.types["y"] == TensorType(.float32, [.symbolic("(m * n * 2)"), 2]))
+    #expect(try merged.replay([.counting([3, 5, 4])])[0].shape == [30, 2])
+    // Heads leave the batch again.
+    let nodes = [
+      Proto.node("Reshape", ["x", "joined"], ["a"]), Proto.node("Reshape", ["a", "apart"], ["y"]),
+    ]
+    let apart = try graph(
+      nodes, inputs: [Proto.value("x", ["n", 4, 6])], [numbers("joined", -1, 6), numbers("apart", -1, 4, 6)])
+    #expect(apart.types["y"] == TensorType(.float32, [.symbolic("n"), 4, 6]))
+  }
+
+  /// Positions as encoders have them: as many rows of a table as there are tokens.
+  @Test(arguments: [true, false]) func positionsOfTokens(_ isRange: Bool) throws {
+    let size = [
+      Proto.node("Shape", ["ids"], ["shape"]), Proto.node("Gather", ["shape", "one"], ["length"]),
+      Proto.node("Unsqueeze", ["length", "zero"], ["end"]),
+    ]
+    let positions =
+      isRange
+      ? [
+        Proto.node("Range", ["from", "length", "by"], ["positions"]),
+        Proto.node("Gather", ["table", "positions"], ["y"]),
+      ] : [Proto.node("Slice", ["table", "zero", "end", "zero"], ["y"])]
+    let graph = try graph(
+      size + positions, inputs: [Proto.value("ids", type: 7, ["b", "t"])],
+      [
+        Proto.tensor("one", [], [1] as [Int]), Proto.tensor("from", [], [0] as [Int]),
+        Proto.tensor("by", [], [1] as [Int]), numbers("zero", 0),
+        Proto.tensor("table", [4, 1], [7, 8, 9, 10] as [Float]),
+      ])
+    #expect(graph.types["y"] == TensorType(.float32, [.symbolic("t"), 1]))
+    let ids = try Tensor(zeros: [2, 3], dtype: .int64)
+    #expect(try graph.replay([ids])[0].floats == [7, 8, 9])
+  }
+
+  /// A mask of ones below the diagonal, made of a number.
+  @Test func causalMasks() throws {
+    let nodes = [
+      Proto.node("Shape", ["x"], ["t"], Proto.attribute("start", 1), Proto.attribute("end", 2)),
+      Proto.node("Concat", ["t", "t"], ["shape"], Proto.attribute("axis", 0)),
+      Proto.node("Expand", ["number", "shape"], ["square"]),
+      Proto.node("Trilu", ["square"], ["y"], Proto.attribute("upper", 0)),
+    ]
+    let graph = try graph(
+      nodes, inputs: [Proto.value("x", ["b", "t"])], [Proto.tensor("number", [1], [5] as [Float])])
+    #expect(graph.types["y"] == TensorType(.float32, [.symbolic("t"), .symbolic("t")]))
+    #expect(try graph.replay([.counting([1, 3])])[0].floats == [5, 0, 0, 5, 5, 0, 5, 5, 5])
+  }
+
+  @Test func slicesAndBordersOfOpenSizes() throws {
+    let cases: [(start: Int, end: Int, step: Int, size: String, elements: [Float])] = [
+      (1, .max, 1, "n - 1", [1, 2, 3, 4]), (1, -1, 1, "n - 2", [1, 2, 3]), (-1, .max, 1, "1", [4]),
+      (0, .max, 2, "((n + 1) / 2)", [0, 2, 4]), (-1, .min, -1, "n", [4, 3, 2, 1, 0]), (0, 2, 1, "n[0:2:1]", [0, 1]),
+    ]
+    for slice in cases {
+      let graph = try graph(
+        [Proto.node("Slice", ["x", "s", "e", "a", "t"], ["y"])], inputs: [Proto.value("x", ["n"])],
+        [numbers("s", slice.start), numbers("e", slice.end), numbers("a", 0), numbers("t", slice.step)])
+      #expect(graph.types["y"]?.shape.description == "[\(slice.size)]")
+      #expect(try graph.replay([.counting([5])])[0].floats == slice.elements)
+    }
+    let padded = try graph(
+      [Proto.node("Pad", ["x", "p"], ["y"])], inputs: [Proto.value("x", ["n"])], [numbers("p", 2, 1)])
+    #expect(padded.types["y"]?.shape == [.symbolic("n + 3")])
+    #expect(try padded.replay([.counting([2], from: 1)])[0].floats == [0, 0, 1, 2, 0])
+  }
+}
