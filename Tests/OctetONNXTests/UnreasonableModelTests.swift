@@ -24,6 +24,31 @@ import Testing
     }
   }
 
+  /// Numbers whose magnitude is no `Int`, and others that only a checked calculation survives.
+  @Test(arguments: [Int.min, Int.max, 1 << 62, -1 << 40]) func extremeNumbers(_ number: Int) {
+    let w = Proto.tensor("w", [1, 1, 2, 2], [1, 1, 1, 1] as [Float])
+    for name in ["pads", "strides", "dilations"] {
+      let values = Proto.attribute(name, [Int](repeating: number, count: name == "pads" ? 4 : 2))
+      let kernel = Proto.attribute("kernel_shape", [2, 2])
+      for (node, initializers) in [
+        (Proto.node("Conv", ["x", "w"], ["y"], values), [w]),
+        (Proto.node("ConvTranspose", ["x", "w"], ["y"], values), [w]),
+        (Proto.node("MaxPool", ["x"], ["y"], kernel, values), []),
+      ] {
+        #expect(error([node], [1, 1, 4, 4], initializers) != nil, "\(name)")
+      }
+    }
+    let pads = Proto.tensor("pads", [8], [0, 0, number, 0, 0, 0, 0, 0])
+    #expect(error([Proto.node("Pad", ["x", "pads"], ["y"])], [1, 1, 4, 4], [pads]) != nil)
+    let batch = Proto.node("GatherND", ["x", "indices"], ["y"], Proto.attribute("batch_dims", number))
+    #expect(error([batch], [2, 2], [Proto.tensor("indices", [2, 1], [0, 1])]) != nil)
+    let resize = Proto.node(
+      "Resize", ["x", "", "", "sizes"], ["y"], Proto.attribute("keep_aspect_ratio_policy", "not_larger"))
+    #expect(error([resize], [1, 1, 4, 4], [Proto.tensor("sizes", [4], [1, 1, number, number])], opset: 18) != nil)
+    let lstm = Proto.node("LSTM", ["x", "w", "w"], ["y"], Proto.attribute("hidden_size", min(number, 1 << 30)))
+    #expect(error([lstm], [1, 1, 4], [w]) != nil)
+  }
+
   /// What a mapping would list while reading, as long as an input that has no bytes in the file.
   @Test func listsAsLongAsAnInput() {
     let long = 1 << 40

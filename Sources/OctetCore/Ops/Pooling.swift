@@ -102,7 +102,11 @@ extension Op {
     private func window(
       _ index: Int, _ stride: Int, _ dilation: Int, _ kernel: Int, _ padding: Int, _ size: Int
     ) -> [Int] {
-      (0..<kernel).map { index * stride + $0 * dilation - padding }.filter { $0 >= 0 && $0 < size }
+      // (A kernel may be much longer than what it covers.)
+      let start = index * stride - padding
+      let first = start >= 0 ? 0 : (dilation - 1 - start) / dilation
+      let end = start < size ? min(kernel, (size - start + dilation - 1) / dilation) : 0
+      return first < end ? (first..<end).map { start + $0 * dilation } : []
     }
 
     /// What an average divides by: the elements inside, or the window clipped to the padded input.

@@ -23,7 +23,7 @@ struct WindowAttributes {
     }
     func numbers(_ name: String, _ count: Int, default value: Int) throws -> [Int] {
       let numbers = try node.ints(name) ?? [Int](repeating: value, count: count)
-      guard numbers.count == count, numbers.allSatisfy({ abs($0) < 1 << 31 }) else {
+      guard numbers.count == count, numbers.allSatisfy({ $0.magnitude < 1 << 31 }) else {
         throw node.invalid(name, expected: "\(count) sensible numbers", found: numbers)
       }
       return numbers

@@ -181,10 +181,11 @@ private func blockPlaces(
 ) throws -> (starts: [Int], length: Int, outer: [Int]) {
   let numbers = try node.integers(indices, "indices")
   let own = try fixedShape(node, indices)
-  guard let width = own.last, width > 0, batch >= 0, batch + width <= shape.count, own.count > batch,
+  guard let width = own.last, width > 0, (0..<max(shape.count, 1)).contains(batch), width <= shape.count - batch,
+    own.count > batch,
     own[..<batch] == shape[..<batch]
   else {
-    throw node.invalid("indices", expected: "[…, at most \(shape.count - batch)]", found: own)
+    throw node.invalid("indices", expected: "rows of at most as many numbers as x has axes", found: own)
   }
   let steps = strides(shape)
   let rows = numbers.count / width
@@ -306,7 +307,7 @@ private func scattered(_ node: ONNXNode, _ x: Value, _ updates: Value, at places
 
 private func pad(_ node: ONNXNode, _ pads: [Int], value: Float) throws -> [Value] {
   var x = try node.input(0)
-  guard pads.count == 2 * x.rank, pads.allSatisfy({ abs($0) < 1 << 31 }) else {
+  guard pads.count == 2 * x.rank, pads.allSatisfy({ $0.magnitude < 1 << 31 }) else {
     throw node.invalid("pads", expected: "\(2 * x.rank) sensible numbers", found: pads)
   }
   // Negative padding cuts off.

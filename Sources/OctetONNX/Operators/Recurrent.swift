@@ -75,6 +75,7 @@ private func mapRecurrent(
   if let lengths = node.optionalInput(4) { try requireWholeSequences(node, lengths, x) }
 
   let gates = kind == .lstm ? [0, 2, 3, 1] : [1, 0, 2]
+  _ = try node.listed(gates.count, hidden)
   let order = gates.flatMap { gate in gate * hidden..<(gate + 1) * hidden }
   let rows = try node.integers(order)
   /// The part of an operand that belongs to a direction.

@@ -82,7 +82,11 @@ private func resizeMode(_ node: ONNXNode, _ mode: String, rounding: Op.Resize.Ro
     }
     let ratios = zip(sizes, lengths).map { Double($0) / $1 }
     let ratio = (policy == "not_larger" ? ratios.min() : ratios.max()) ?? 1
-    sizes = lengths.map { Int(($0 * ratio).rounded()) }
+    let results = lengths.map { ($0 * ratio).rounded() }
+    guard results.allSatisfy({ $0 > 0 && $0 < 0x1p31 }) else {
+      throw node.invalid("sizes", expected: "numbers that give sensible sizes", found: sizes)
+    }
+    sizes = results.map { Int($0) }
   }
   return [try resize(node, axes: axes, .sizes(sizes), mode, coordinates, filter)]
 }
