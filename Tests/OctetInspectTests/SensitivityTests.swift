@@ -75,7 +75,8 @@ import Testing
     // The middle one: nothing is left between convolution and linear layer, and the input's pair has no use.
     let middle = QuantizedPart.parts(of: quantized, reference: float).first { $0.values.count > 1 }!
     let rest = try quantized.switchingOff([middle])
-    #expect(Set(rest.nodes.filter { $0.op.kind == .quantizeLinear }.compactMap { $0.inputs[0] }) == ["fc.linear", "softmax"])
+    #expect(
+      Set(rest.nodes.filter { $0.op.kind == .quantizeLinear }.compactMap { $0.inputs[0] }) == ["fc.linear", "softmax"])
   }
 
   /// Each entry is what replaying the float graph with that part alone gives.

@@ -18,7 +18,7 @@ import Testing
   private static let places = 200
 
   @Test func theFilesAreThere() {
-    #expect(Self.files.count == 11 && Self.files.count { $0.hasSuffix(".onnx") } == 4)
+    #expect(Self.files.count == 13 && Self.files.count { $0.hasSuffix(".onnx") } == 4)
   }
 
   /// Reads everything that is in a file; whether it was refused.

@@ -200,7 +200,9 @@ import Testing
     #expect(error?.code == .unsupported)
     #expect(error?.subject == "node nms (NonMaxSuppression, opset 17)")
     let list = try #require(error?.found)
-    for part in ["StringSplit (2 nodes)", "NonMaxSuppression", "Loop", "Resize: mode: nearest, linear or cubic, found lanczos"] {
+    for part in [
+      "StringSplit (2 nodes)", "NonMaxSuppression", "Loop", "Resize: mode: nearest, linear or cubic, found lanczos",
+    ] {
       #expect(list.contains(part), "\(list)")
     }
     #expect(!list.contains("Relu") && !list.contains("Add"))

@@ -19,11 +19,12 @@ import onnxruntime
 
 octet, folder, data = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
 networks = pathlib.Path("Examples/Data")
+demo = pathlib.Path("Sources/OctetCLI/Resources")
 failures = []
 
 
 def images(name, *, scale, offset=0.0, channels=1, part=slice(None)):
-    stored = numpy.load(data / name)
+    stored = numpy.load(next(path for folder in (data, demo) if (path := folder / name).exists()))
     x = (stored["images"][part].astype(numpy.float32) / scale - offset) / (offset or 1)
     return numpy.repeat(x[:, None], channels, 1), stored["labels"][part]
 

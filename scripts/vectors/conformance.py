@@ -42,7 +42,8 @@ NAMES = """
     resize_downsample_scales_linear resize_downsample_sizes_nearest_not_smaller
     resize_upsample_sizes_nearest_axes_2_3 reversesequence_time rms_normalization_2d_axis1
     rotary_embedding_no_position_ids_rotary_dim round scatter_elements_with_axis scatter_with_axis scatternd
-    selu_default selu_example shape_example shrink_hard sigmoid_example sign sin_example sinh_example size_example
+    selu_default selu_example shape_example shrink_hard sigmoid_example sign simple_rnn_defaults
+    simple_rnn_with_initial_bias sin_example sinh_example size_example
     slice slice_default_steps slice_start_out_of_bounds softmax_axis_1 softmax_default_axis softmax_example
     softplus_example softsign_example spacetodepth_example split_equal_parts_1d_opset18
     split_equal_parts_default_axis_opset13 split_variable_parts_default_axis_opset18 sqrt_example
