@@ -25,6 +25,10 @@ public struct Sensitivity: Sendable {
   /// In the order of the graph.
   public private(set) var entries: [Entry]
 
+  /// How much one more call of ``add(_:progress:)`` computes, about: multiplications of products, and results of other
+  /// operations. 0 before the first.
+  public private(set) var operationsOfARun = 0
+
   private let reference: Graph
   private let pieces: [Graph]
   /// The values of the float graph from which pieces start or against which they are compared.
@@ -60,10 +64,15 @@ public struct Sensitivity: Sendable {
   /// - Throws: `OctetError`: `unknownName` for an input that is missing; as `Graph.replay`.
   public mutating func add(_ inputs: [String: Tensor], progress: ((_ parts: Int) -> Void)? = nil) throws {
     var values: [String: Tensor] = [:]
+    var counts: [String: Int] = [:]
     let needed = needed
     _ = try reference.replay(reference.ordered(inputs)) { value, tensor in
       if needed.contains(value) { values[value] = tensor }
+      counts[value] = try tensor.count
       return tensor
+    }
+    operationsOfARun = pieces.reduce(0) { sum, piece in
+      sum + piece.nodes.reduce(0) { $0 + piece.operations(of: $1, counts) }
     }
     let places = Dictionary(uniqueKeysWithValues: reference.outputs.enumerated().map { ($1.name, $0) })
     for (index, piece) in pieces.enumerated() {
@@ -92,6 +101,16 @@ extension Graph {
     }
   }
 
+  /// How much a node computes, about, where values have so many elements.
+  fileprivate func operations(of node: Node, _ counts: [String: Int]) -> Int {
+    let results = node.outputs.compactMap { counts[$0] }.reduce(0, +)
+    guard let weight = node.op.kind.isProduct ? node.inputs[1].flatMap({ types[$0]?.shape }) : nil else {
+      return results
+    }
+    // Each result sums as many products as the weight has numbers for each of its outputs.
+    return results * max(weight.dropFirst().reduce(1) { $0 * ($1.size ?? 1) }, 1)
+  }
+
   /// What differs from another graph: the nodes that the other one lacks and those that depend on them, with the other
   /// one's values as inputs and the outputs that change.
   ///
@@ -113,4 +132,8 @@ extension Graph {
       outputs: outputs.filter { changed.contains($0.value) },
       parameters: parameters.filter { used.contains($0.key) })
   }
+}
+
+extension Op.Kind {
+  fileprivate var isProduct: Bool { [.conv, .linear, .matmul].contains(self) }
 }

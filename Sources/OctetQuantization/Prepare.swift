@@ -4,7 +4,7 @@ public import OctetGraph
 extension Graph {
   /// Gives every value that will be quantized a site with an observer, beside the graph.
   ///
-  /// Fuse first: ``fused()`` leaves fewer values to quantize. Operations that only move or select values (pooling,
+  /// Fuse first: ``fused(residuals:)`` leaves fewer values to quantize. Operations that only move or select values (pooling,
   /// concatenation, reshaping, ReLU on its own …) share one site between operands and result.
   ///
   /// - Throws: `OctetError`: `unknownName` if a pattern of the map matches nothing; `invalidArgument` if a QConfig

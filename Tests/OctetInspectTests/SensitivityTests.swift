@@ -85,6 +85,8 @@ import Testing
     var steps: [Int] = []
     try sensitivity.add(inputs) { steps.append($0) }
     #expect(steps == Array(1...sensitivity.entries.count))
+    // Convolution 288, pooling and flattening 8 each, linear layer 24, softmax 6: what lies behind each of the parts.
+    #expect(sensitivity.operationsOfARun == 334 + 334 + 46 + 30 + 6)
     let wanted = try outputs(float)
     func ratio(_ values: [Float]) -> Double {
       let noise = zip(values, wanted).reduce(0) { $0 + pow2(Double($1.0) - Double($1.1)) }

@@ -33,8 +33,9 @@ struct Guard {
   /// Less noise of weights is no reason to store them in float.
   private static let harmlessWeight = 1e-2
   private static let rounds = 3
-  /// How many runs parts are looked at, and seconds after which no further one is begun.
-  private static let runs = (count: 8, seconds: 8.0)
+  /// In how many runs parts are looked at; fewer where that would take more operations, some seconds' worth. (A limit of
+  /// time would give other files on other days.)
+  private static let runs = (count: 8, operations: 100_000_000_000)
 
   private let comparison: Comparison
   private(set) var graph: Graph
@@ -84,8 +85,9 @@ struct Guard {
     }
     var better = try cured.switchingOff(off)
     var other = try comparison.result(of: better)
-    // Where a weight is stored as integers, an engine may still round what meets it.
-    let touched = Set(off.flatMap(\.nodes))
+    // The engine quantizes what meets the integer weight of a linear layer, group by group.
+    let linear = comparison.float.nodes.filter { $0.op.kind == .linear }.map(\.name)
+    let touched = Set(off.flatMap(\.nodes)).intersection(linear)
     let weights = sensitivity.entries.filter { entry in
       entry.part.kind == .weight && !touched.isDisjoint(with: entry.part.nodes)
         && !off.contains { $0.kind == .weight && $0.name == entry.part.name }
@@ -222,10 +224,9 @@ struct Guard {
     let count = sensitivity.entries.count
     let progress = Progress("what does harm", total: samples.count * count)
     defer { progress.finish() }
-    let start = now()
     for (index, inputs) in samples.enumerated() {
       try sensitivity.add(inputs) { progress.show(index * count + $0) }
-      if now() - start > Self.runs.seconds { break }
+      if (index + 2) * sensitivity.operationsOfARun > Self.runs.operations { break }
     }
     return sensitivity
   }

@@ -24,4 +24,17 @@ package struct BroadcastOffsets {
     }
     return offset
   }
+
+  /// The longest run at the end of the shape whose elements come from neighbours (step 1) or all from one element (step 0).
+  /// Runs follow one another: one begins at every multiple of `count`.
+  package var run: (count: Int, step: Int) {
+    var (count, step) = (1, Int?.none)
+    for axis in shape.indices.reversed() where shape[axis] != 1 {
+      let isOne = strides[axis] == 0
+      guard isOne ? step != 1 : step != 0 && strides[axis] == count else { break }
+      step = isOne ? 0 : 1
+      count *= shape[axis]
+    }
+    return (count, step ?? 0)
+  }
 }

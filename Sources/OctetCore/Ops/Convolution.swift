@@ -123,16 +123,25 @@ extension Op {
       into columns: UnsafeMutablePointer<Float>
     ) {
       var row = columns
+      let step = stride.width
       for channel in 0..<channels {
         for ky in 0..<kh {
           for kx in 0..<kw {
+            // The results whose window has this column of the kernel inside of the image.
+            let left = kx * dilation.width - padding.left
+            let first = min(max((step - 1 - left) / step, 0), outW)
+            let end = max(min((w - left + step - 1) / step, outW), first)
             for oy in 0..<outH {
               let iy = oy * stride.height + ky * dilation.height - padding.top
-              let line = x + (channel * h + iy) * w
-              for ox in 0..<outW {
-                let ix = ox * stride.width + kx * dilation.width - padding.left
-                row[ox] = iy >= 0 && iy < h && ix >= 0 && ix < w ? line[ix] : 0
+              let inside = iy >= 0 && iy < h ? first..<end : 0..<0
+              let line = x + (channel * h + iy) * w + left
+              row.update(repeating: 0, count: inside.lowerBound)
+              if step == 1 {
+                (row + inside.lowerBound).update(from: line + inside.lowerBound, count: inside.count)
+              } else {
+                for ox in inside { row[ox] = line[ox * step] }
               }
+              (row + inside.upperBound).update(repeating: 0, count: outW - inside.upperBound)
               row += outW
             }
           }

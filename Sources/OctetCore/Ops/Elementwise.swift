@@ -174,7 +174,13 @@ func combine<Element: TensorScalar, Result: TensorScalar>(
         } else {
           let offsetsA = BroadcastOffsets(of: a.shape, to: shape)
           let offsetsB = BroadcastOffsets(of: b.shape, to: shape)
-          for i in out.indices { out[i] = function(x[offsetsA[i]], y[offsetsB[i]]) }
+          let (runA, runB) = (offsetsA.run, offsetsB.run)
+          let count = min(runA.count, runB.count)
+          guard !out.isEmpty else { return }
+          for start in stride(from: 0, to: out.count, by: count) {
+            let (i, j) = (offsetsA[start], offsetsB[start])
+            for k in 0..<count { out[start + k] = function(x[i + k * runA.step], y[j + k * runB.step]) }
+          }
         }
       }
     }
