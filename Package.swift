@@ -114,3 +114,20 @@ let package = Package(
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11
 )
+
+// What sanitizers look at, and what that needs: instrumented, all the rest would take them minutes to build.
+if Context.environment["OCTET_SANITIZED"] != nil {
+  let sanitized: Set = [
+    "CKernelsTests", "OctetEngineTests", "OctetFormatsTests", "CAllocationCount", "TestNetworks", "TestSupport",
+  ]
+  package.targets.removeAll { target in
+    let isOfTests = target.type == .test || target.path?.hasPrefix("Tests/") == true
+    return isOfTests
+      ? !sanitized.contains(target.name)
+      : ["OctetONNX", "OctetCLI", "Networks", "Octet", "OctetInspect"].contains(target.name)
+  }
+  package.products = []
+  package.dependencies.removeAll { package in
+    if case .sourceControl(_, let location, _) = package.kind { !location.hasSuffix("swift-log") } else { false }
+  }
+}

@@ -39,7 +39,8 @@ NAMES = """
     reduce_max_bool_inputs reduce_mean_default_axes_keepdims_random reduce_min_bool_inputs
     reduce_prod_default_axes_keepdims_random reduce_sum_empty_set_non_reduced_axis_zero
     reduce_sum_square_empty_set reflect_pad relu reshape_extended_dims reshape_one_dim reshape_reordered_all_dims
-    resize_downsample_scales_linear resize_downsample_sizes_nearest_not_smaller
+    resize_downsample_scales_cubic_antialias resize_downsample_scales_linear
+    resize_downsample_scales_linear_antialias resize_downsample_sizes_nearest_not_smaller
     resize_upsample_sizes_nearest_axes_2_3 reversesequence_time rms_normalization_2d_axis1
     rotary_embedding_no_position_ids_rotary_dim round scatter_elements_with_axis scatter_with_axis scatternd
     selu_default selu_example shape_example shrink_hard sigmoid_example sign simple_rnn_defaults

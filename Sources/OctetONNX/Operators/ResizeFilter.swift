@@ -13,8 +13,7 @@ struct ResizeFilter {
     isCubic = try node.string("mode", default: "nearest") == "cubic"
     self.isAntialiased = isAntialiased
     sharpness = Double(try node.float("cubic_coeff_a", default: -0.75))
-    // Widened filters always leave out what lies beyond the borders.
-    excludesOutside = try node.int("exclude_outside", default: 0) != 0 || isAntialiased
+    excludesOutside = try node.int("exclude_outside", default: 0) != 0
   }
 
   func applied(to x: Value, _ op: Op.Resize, _ node: ONNXNode) throws -> Value {
@@ -64,7 +63,8 @@ struct ResizeFilter {
           row[min(max(place, 0), from - 1)] += weight
         }
       }
-      let sum = excludesOutside ? row.reduce(0, +) : 1
+      // Weights of a widened filter do not add up to 1 by themselves.
+      let sum = excludesOutside || isAntialiased ? row.reduce(0, +) : 1
       return row.map { Float($0 / (sum == 0 ? 1 : sum)) }
     }
   }
