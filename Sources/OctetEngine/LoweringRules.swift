@@ -172,8 +172,10 @@ extension Lowering {
     if try lowerWithConstant(node, kind) { return }
     let (firstType, secondType) = (graph.types[a]!, graph.types[b]!)
     let isEven = firstType == secondType
-    if kind == .add || kind == .mul, try constant(a) == nil, try constant(b) == nil {
-      let isFirst = firstType == graph.types[value]
+    let isFirst = firstType == graph.types[value]
+    if kind == .add || kind == .mul, try constant(a) == nil, try constant(b) == nil,
+      isFirst || secondType == graph.types[value]
+    {
       if BroadcastBinaryStep.pays(isFirst ? secondType : firstType, over: graph.types[value]!) {
         let operands = try (isFirst ? [a, b] : [b, a]).map { try realSlot($0, .rowMajor, node.name) }
         let to = newSlot(value, .float32, .rowMajor)

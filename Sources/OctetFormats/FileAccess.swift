@@ -232,7 +232,7 @@ private func makeTemporaryFile(in folder: String, for path: String) throws -> (n
 }
 
 /// The path behind symbolic links, if there is a file already.
-private func followingLinks(_ path: String) throws -> String {
+package func followingLinks(_ path: String) throws -> String {
   var status = stat()
   guard stat(path, &status) == 0 else { return path }
   guard isRegularFile(status) else {

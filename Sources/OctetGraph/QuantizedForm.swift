@@ -35,6 +35,7 @@ public struct QuantizedForm: Sendable {
     // A ReLU or clip behind a sum is part of rounding its result.
     func isRectified(_ value: String) -> Bool {
       guard let producer = producers[value], case .binary = graph.nodes[producer].op, !graph.isOutput(value),
+        graph.nodes[producer].scalarOperand(in: graph) == nil,
         let users = consumers[value], users.count == 1
       else { return false }
       let next = graph.nodes[users[0]]
@@ -92,6 +93,13 @@ public struct QuantizedForm: Sendable {
 
 extension Node {
   package var isPairHalf: Bool { op.kind == .quantizeLinear || op.kind == .dequantizeLinear }
+
+  /// The operand of a binary function that is a constant of one element.
+  package func scalarOperand(in graph: Graph) -> Int? {
+    inputs.indices.first { index in
+      inputs[index].flatMap { graph.parameters[$0]?.value.shape.allSatisfy { $0 == 1 } } ?? false
+    }
+  }
 }
 
 extension Op.Kind {

@@ -78,6 +78,8 @@ extension Graph {
     var real: [String: String] = [:]
     for (node, role) in zip(nodes, roles) where role == .dangling && node.op.kind == .dequantizeLinear {
       let quantize = nodes[producers[node.inputs[0]!]!]
+      // Not what is moved as integers between the two.
+      guard case .quantizeLinear = quantize.op else { continue }
       real[node.outputs[0]] = quantize.inputs[0]!
     }
     guard !real.isEmpty else { return self }

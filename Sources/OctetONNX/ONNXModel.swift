@@ -1,4 +1,5 @@
 public import OctetCore
+import OctetFormats
 public import OctetGraph
 
 /// A network from an `.onnx` file: its graph in Octet's operations, and what the file says of itself.
@@ -61,6 +62,16 @@ public struct ONNXModel: Sendable {
         let domain = Operator.canonical(domain: $0.domain)
         return domain.isEmpty ? $0.opType : "\(domain).\($0.opType)"
       })
+  }
+
+  /// The bytes of a file, and of the files with weights that it names.
+  package static func byteCount(contentsOf path: String) throws -> Int {
+    let file = try ModelFile(path)
+    let external = file.model.graph.initializer.compactMap { tensor in
+      tensor.externalData.first { $0.key == "location" }?.value
+    }
+    return try MappedFile(path).byteCount
+      + Set(external).reduce(0) { try $0 + (file.externalData?.file($1).byteCount ?? 0) }
   }
 
   /// Why inputs or outputs of a model cannot be had: of a type that Octet lacks.

@@ -150,13 +150,6 @@ extension Node {
     }
   }
 
-  /// The operand of a binary function that is a constant of one element.
-  func scalarOperand(in graph: Graph) -> Int? {
-    inputs.indices.first { index in
-      inputs[index].flatMap { graph.parameters[$0]?.value.shape.allSatisfy { $0 == 1 } } ?? false
-    }
-  }
-
   /// The operand of a binary function that is a constant of several elements, where the other is none.
   func constantOperand(in graph: Graph) -> Int? {
     guard case .binary = op, scalarOperand(in: graph) == nil else { return nil }
@@ -164,10 +157,11 @@ extension Node {
     return places.count == 1 ? places[0] : nil
   }
 
-  /// The ReLU or clip that alone reads a sum, difference or product, whose result is then quantized behind it.
+  /// The ReLU or clip that alone reads a sum, difference or product, whose result is then quantized behind it. (With one
+  /// number it is a table, which has a result of its own.)
   func rectifier(in graph: Graph, _ consumers: [String: [Int]]) -> Node? {
     guard case .binary(let function) = op, [.add, .sub, .mul].contains(function), !graph.isOutput(outputs[0]),
-      let users = consumers[outputs[0]], users.count == 1
+      scalarOperand(in: graph) == nil, let users = consumers[outputs[0]], users.count == 1
     else { return nil }
     switch graph.nodes[users[0]].op {
     case .unary(.relu), .clip: return graph.nodes[users[0]]

@@ -44,10 +44,8 @@ import Testing
 
   private func touch(_ tensors: [String: Tensor]) throws {
     for tensor in tensors.values {
-      // A byte of every page is enough to reach where there is no memory.
-      let sum = tensor.withUnsafeBytes { bytes in stride(from: 0, to: bytes.count, by: 512).reduce(0) { $0 ^ bytes[$1] }
-      }
-      #expect(sum <= 255)
+      // To have read it is the test: where there is no memory, that ends the process.
+      _ = tensor.withUnsafeBytes { bytes in stride(from: 0, to: bytes.count, by: 512).reduce(0) { $0 ^ bytes[$1] } }
     }
   }
 

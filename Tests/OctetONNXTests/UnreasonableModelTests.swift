@@ -48,7 +48,16 @@ import Testing
     #expect(
       error([resize], [1, 1, 4, 4], [Proto.tensor("sizes", [4], [number, number, number, number])], opset: 18) != nil)
     let lstm = Proto.node("LSTM", ["x", "w", "w"], ["y"], Proto.attribute("hidden_size", min(number, 1 << 30)))
-    #expect(error([lstm], [1, 1, 4], [w]) != nil)
+    let weights = Proto.tensor("w", [1, 4, 1], [1, 1, 1, 1] as [Float])
+    #expect(error([lstm], [1, 1, 1], [weights]) != nil)
+    for (name, type) in [("kernel_shape", "MaxPool"), ("output_shape", "ConvTranspose")] {
+      let node = Proto.node(
+        type, type == "MaxPool" ? ["x"] : ["x", "w"], ["y"], Proto.attribute(name, [number, 1]),
+        Proto.attribute("auto_pad", "SAME_UPPER"))
+      #expect(error([node], [1, 1, 4, 4], [w]) != nil, "\(name)")
+    }
+    // A diagonal far outside is all zeros.
+    #expect(error([Proto.node("EyeLike", ["x"], ["y"], Proto.attribute("k", number))], [2, 2], []) == nil)
   }
 
   /// What a mapping would list while reading, as long as an input that has no bytes in the file.

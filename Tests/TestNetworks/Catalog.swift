@@ -178,7 +178,11 @@ extension Network {
       let scores = try matmul(
         q.reshape([0, 5, 2, 4]).transpose([0, 2, 1, 3]), k.reshape([0, 5, 2, 4]).transpose([0, 2, 3, 1]))
       let mask = try k.mean([2]).reshape([0, 1, 1, 5])
-      return [try softmax(scores + mask), try mask * scores, try scores + k.mean([2]).reshape([0, 1, 5, 1])]
+      let (rows, heads) = (try scores.mean([2]).reshape([0, 2, 1, 5]), try scores.mean([1]).reshape([0, 1, 5, 5]))
+      return [
+        try softmax(scores + mask), try mask * scores, try scores + k.mean([2]).reshape([0, 1, 5, 1]),
+        try rows + heads, try heads * rows,
+      ]
     },
     Network(
       "clips behind sums", [[4, 5, 5]], isFused: false,

@@ -85,8 +85,16 @@ struct DataSizes: Hashable {
     return key
   }
 
-  /// For people: `height = 640, width = 640`.
+  /// For people: `height = 640, sr = 16000, width = 640`.
   var description: String {
-    inner.merging(first) { $1 }.sorted { $0.key < $1.key }.map { "\($0) = \($1)" }.joined(separator: ", ")
+    let values = numbers.mapValues { number in
+      switch number.dtype {
+      case .int64: (try? number.item(as: Int64.self)).map(Int.init) ?? 0
+      case .int32: (try? number.item(as: Int32.self)).map(Int.init) ?? 0
+      default: (try? number.item(as: Bool.self)) == true ? 1 : 0
+      }
+    }
+    return inner.merging(first) { $1 }.merging(values) { $1 }.sorted { $0.key < $1.key }.map { "\($0) = \($1)" }
+      .joined(separator: ", ")
   }
 }

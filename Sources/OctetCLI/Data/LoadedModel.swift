@@ -64,8 +64,8 @@ struct LoadedModel {
   ) throws -> (ONNXModel, DataSizes) {
     var failure: (any Error)?
     for (withFirst, withNumbers) in [(false, false), (true, false), (true, true)] {
-      if withFirst, !withNumbers, sizes.first.isEmpty || failure == nil && sizes.inner.isEmpty { continue }
-      if withNumbers, sizes.numbers.isEmpty { continue }
+      // What would add nothing to the attempt before it.
+      if withNumbers ? sizes.numbers.isEmpty : (withFirst ? sizes.first : sizes.inner).isEmpty { continue }
       var all = sizes.inner.merging(dimensions) { $1 }
       if withFirst { all.merge(sizes.first) { current, _ in current } }
       do {
@@ -76,7 +76,9 @@ struct LoadedModel {
         failure = error
       }
     }
-    throw failure!
+    throw failure
+      ?? OctetError(
+        .unsupported, path, expected: "open sizes that the data may fill in", found: "none among its inputs")
   }
 
   /// Sessions for inputs of any sizes that the file takes.
@@ -84,14 +86,15 @@ struct LoadedModel {
     try ModelSessions(self, threads: threads) { try LoadedModel(self, dimensions, $0) }
   }
 
-  /// - Throws: `OctetError` (`unsupported`) if activations are quantized already.
+  /// - Throws: `OctetError` (`unsupported`) if weights or activations are quantized already.
   func requireFloat() throws {
-    let node = graph.nodes.first { node in
-      switch node.op.kind {
+    let node = zip(graph.nodes, QuantizedForm(graph).roles).first { node, role in
+      switch node.op {
       case .quantizeLinear, .dynamicQuantize: true
-      default: false
+      case .recurrent(let payload): payload.activations != nil
+      default: role == .parameter
       }
-    }
+    }?.0
     guard let node else { return }
     throw OctetError(
       .unsupported, path, expected: "a float model", found: "one that is quantized already (node \(node.name))")
@@ -103,11 +106,19 @@ struct LoadedModel {
   }
 }
 
+/// Whether a file with this name is written as ONNX.
+func isONNX(_ path: String) -> Bool { path.lowercased().hasSuffix(".onnx") }
+
+/// The bytes of a model's file, with those of the files beside it that hold its weights.
+func modelBytes(_ path: String) throws -> Int {
+  try isONNX(path) ? ONNXModel.byteCount(contentsOf: path) : MappedFile(path).byteCount
+}
+
 extension Graph {
   /// An `.onnx` file if the name says so, otherwise a saved model.
   func write(to path: String, as metadata: ONNXMetadata?) throws {
     try withoutInterruption {
-      if path.lowercased().hasSuffix(".onnx") {
+      if isONNX(path) {
         try saveONNX(
           to: path, name: metadata?.name ?? "octet", documentation: metadata?.documentation ?? "",
           properties: metadata?.properties ?? [:])

@@ -89,7 +89,7 @@ struct CompareCommand: ParsableCommand {
       layer_runs: layerRuns,
       layers: layerRuns == 0 ? [] : layerwise.worstFirst.map { Report.Row($0.value, $0.kind.rawValue, $0.difference) })
     if json { return try printJSON(report) }
-    show(report, samples)
+    show(report, samples, taken: reference.taken?.description)
   }
 
   /// The names of the outputs of both, in the order of the first.
@@ -118,10 +118,10 @@ struct CompareCommand: ParsableCommand {
     return names
   }
 
-  private func show(_ report: Report, _ samples: Samples) {
+  private func show(_ report: Report, _ samples: Samples, taken: String?) {
     func decibels(_ row: Report.Row) -> String { row.sqnr_db == .infinity ? "∞" : row.sqnr_db.formatted(1) }
     func significant(_ x: Double) -> String { String(format: "%.3g", x) }
-    print("\(samples.counted)\n")
+    print("\(samples.counted)\(taken.map { "; as in the data: \($0)" } ?? "")\n")
     var outputs = Table(["output", "SQNR dB", "largest difference", "same arg-max"], trailing: [1, 2, 3])
     for row in report.outputs {
       outputs.append(

@@ -34,7 +34,7 @@ struct ConvertCommand: ParsableCommand {
 
   func run() throws {
     try checkPlace(destination)
-    let before = try MappedFile(source).byteCount
+    let before = try modelBytes(source)
     let model = try LoadedModel(source, dimensions: options.dimensions)
     let graph = try model.graph.foldingConstants().fused()
     try graph.write(to: destination, as: model.metadata)
@@ -42,7 +42,7 @@ struct ConvertCommand: ParsableCommand {
       return try printJSON(
         Report(
           output: destination, operations: graph.nodes.count, parameters: graph.parameters.count,
-          bytes_before: before, bytes_after: MappedFile(destination).byteCount))
+          bytes_before: before, bytes_after: modelBytes(destination)))
     }
     print("\(destination): \(graph.nodes.count) operations, \(graph.parameters.count) parameters")
   }

@@ -6,7 +6,7 @@ import Octet
 /// Each part is looked at alone (`Sensitivity`). Parts that stand out, those that do most of the harm, are treated:
 /// activations get another range if one is good enough, otherwise they become real, and the operations around them compute in
 /// float with weights that stay int8; weights get scales by channel, otherwise they become real. What was made is measured on
-/// all samples, and kept only if it is better on every count.
+/// all samples, and kept only if all outputs together have less noise, and arg-max agrees no less often.
 struct Guard {
   /// A part that did harm, and what became of it.
   struct Finding: Encodable {
@@ -90,7 +90,7 @@ struct Guard {
     let touched = Set(off.flatMap(\.nodes)).intersection(linear)
     let weights = sensitivity.entries.filter { entry in
       entry.part.kind == .weight && !touched.isDisjoint(with: entry.part.nodes)
-        && !off.contains { $0.kind == .weight && $0.name == entry.part.name }
+        && !found.contains { $0.kind == .weight && $0.value == entry.part.name }
     }
     if other.noise > Self.share * result.noise, !weights.isEmpty {
       let graph = try cured.switchingOff(off + weights.map(\.part))
@@ -160,8 +160,11 @@ struct Guard {
             part.name, MinMaxObserver(dtype: dtype, scheme: scheme), MSEObserver(dtype: dtype, scheme: scheme)
           )
         }
-      case .weight where parameters.isPerTensor:
-        guard let weight = comparison.float.parameters[part.name]?.value, weight.rank > 1 else { continue }
+      case .weight where parameters.isPerTensor && parameters.dtype == .int8:
+        let readers = comparison.float.nodes.filter { part.nodes.contains($0.name) }
+        guard readers.allSatisfy({ $0.op.kind == .conv || $0.op.kind == .linear }),
+          let weight = comparison.float.parameters[part.name]?.value
+        else { continue }
         var observer = PerChannelMinMaxObserver(axis: 0, dtype: .int8, scheme: .symmetric)
         try observer.observe(weight)
         choices[part.name] = [(try observer.calculateQParams(), "a scale for each channel")]

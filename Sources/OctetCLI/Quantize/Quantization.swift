@@ -38,8 +38,9 @@ struct Quantization {
 
   init(of model: LoadedModel, by command: QuantizeCommand) throws {
     self.command = command
-    // Sums apart: in the file they are integer operations for others too.
-    graph = try naming(model.path) { try model.graph.foldingConstants().fused(residuals: false) }
+    // Sums apart: in an .onnx file they are integer operations for others too.
+    let residuals = !isONNX(command.output)
+    graph = try naming(model.path) { try model.graph.foldingConstants().fused(residuals: residuals) }
     mode = try command.mode == .auto ? Self.choice(for: graph, model.path, command.calibration) : command.mode
     if mode == .static, command.calibration == nil { throw Self.wantsData(graph, model.path) }
   }

@@ -114,7 +114,7 @@ struct QuantizeCommand: ParsableCommand {
     }
     try outcome.graph.write(to: output, as: source.metadata)
     let summary = try QuantizeReport(
-      model: model, output: output, mode: quantization.mode, outcome, figures: figures)
+      model: source, output: output, mode: quantization.mode, outcome, figures: figures)
     if let path = self.report { try naming(path) { try summary.write(to: path) } }
     if json { try printJSON(summary) } else { summary.show() }
   }

@@ -32,24 +32,24 @@ struct QuantizeReport: Encodable {
   /// The nodes that stay in float, by the reason.
   let kept: [Kept]
   let boundaries: Int
+  /// Open sizes and numbers that the file has for good, as in the calibration data; `nil` if none were needed.
+  let taken_from_data: String?
   let bytes_before: Int
   let bytes_after: Int
   let figures: Figures?
 
   init(
-    model: String, output: String, mode: QuantizeCommand.Mode, _ outcome: Quantization.Outcome, figures: Figures?
+    model: LoadedModel, output: String, mode: QuantizeCommand.Mode, _ outcome: Quantization.Outcome, figures: Figures?
   ) throws {
-    func size(_ path: String) throws -> Int {
-      (try FileManager.default.attributesOfItem(atPath: path)[.size] as? NSNumber)?.intValue ?? 0
-    }
-    (self.model, self.output, self.mode, self.figures) = (model, output, mode, figures)
+    (self.model, self.output, self.mode, self.figures) = (model.path, output, mode, figures)
+    taken_from_data = model.taken?.description
     quantized = outcome.quantized.count
     // Reasons that name an operand of their own are the same reason.
     let groups = Dictionary(grouping: outcome.kept) { $0.reason.replacing(#/^operand \S+ is/#, with: "an operand is") }
     kept = groups.map { Kept(reason: $0, nodes: $1.map(\.node)) }
       .sorted { ($1.nodes.count, $0.reason) < ($0.nodes.count, $1.reason) }
     boundaries = outcome.boundaries
-    (bytes_before, bytes_after) = (try size(model), try size(output))
+    (bytes_before, bytes_after) = (try modelBytes(model.path), try modelBytes(output))
   }
 
   func write(to path: String) throws {
@@ -67,6 +67,7 @@ struct QuantizeReport: Encodable {
       let shown = group.nodes.prefix(4).joined(separator: ", ") + (group.nodes.count > 4 ? ", …" : "")
       print("  \(group.nodes.count) in float, \(group.reason): \(shown)")
     }
+    if let taken_from_data { print("as in the data, for good: \(taken_from_data)") }
     let ratio = Double(bytes_after) / Double(max(bytes_before, 1))
     print("bytes: \(bytes_before) → \(bytes_after) (\(ratio.formatted(3)) ×)")
     if let figures {

@@ -145,7 +145,7 @@ extension Op {
 }
 
 /// By squaring; the power of a negative exponent is rounded toward zero.
-private func wholePower<Number: FixedWidthInteger>(_ x: Number, _ y: Number) -> Number {
+package func wholePower<Number: FixedWidthInteger>(_ x: Number, _ y: Number) -> Number {
   if y < 0 { return x == 1 || x == 0 &- 1 && y % 2 == 0 ? 1 : (x == 0 &- 1 ? x : 0) }
   var (result, base, exponent): (Number, Number, Number) = (1, x, y)
   while exponent > 0 {

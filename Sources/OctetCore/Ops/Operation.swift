@@ -117,6 +117,10 @@ func windowCount(
     guard !overflow, reach < 1 << 48 else {
       throw OctetError(.shapeMismatch, name, expected: "a window of a sensible size", found: "\(dilation) · \(kernel)")
     }
+    // The rule about the last window, below, may take one away: there is no shorter name for that.
+    if ceilMode, stride >= reach + 2 - padding.1 {
+      return .symbolic("(\(size) pooled \(reach + 1) by \(stride), \(padding.0) and \(padding.1))")
+    }
     return size.adding(padding.0 + padding.1 - reach - 1 + (ceilMode ? 2 * stride - 1 : stride)).divided(by: stride)
   }
   let padded = size + padding.0 + padding.1

@@ -91,14 +91,17 @@ extension Op {
       guard case .scales(let scales) = target else { return length }
       let scale = scales[index]
       if scale >= 1, scale.rounded() == scale { return length.multiplied(by: Int(scale)) }
-      if scale < 1, (1 / scale).rounded() == 1 / scale, 1 / scale < 0x1p31 { return length.divided(by: Int(1 / scale)) }
+      // (Not 0.04, which is a little less than a 25th: nothing is left of a length of 25.)
+      if scale < 1, (1 / scale).rounded() == 1 / scale, 1 / scale < 0x1p31, Double(scale) * Double(1 / scale) >= 1 {
+        return length.divided(by: Int(1 / scale))
+      }
       return .symbolic("(\(length) * \(scale))")
     }
 
     private func resultLength(_ length: Int, _ index: Int) -> Int {
       switch target {
       case .sizes(let sizes): sizes[index]
-      case .scales(let scales): Int((Double(length) * Double(scales[index])).rounded(.down))
+      case .scales(let scales): Int(min(Double(length) * Double(scales[index]), 0x1p62).rounded(.down))
       }
     }
 

@@ -31,7 +31,7 @@ extension Dimension {
     guard let terms = Self.terms(inside: base), terms.count == 3, terms[1] == "/", let inner = Int(terms[2]),
       (1..<1 << 31).contains(inner), number < 1 << 31, abs(addend) < 1 << 31
     else { return .product(of: [self], over: number) }
-    let isEnclosed = terms[0].hasPrefix("(") && Self.terms(inside: terms[0])!.contains { $0 == "+" || $0 == "-" }
+    let isEnclosed = terms[0].hasPrefix("(") && (Self.terms(inside: terms[0]) ?? []).contains { $0 == "+" || $0 == "-" }
     let numerator = isEnclosed ? String(terms[0].dropFirst().dropLast()) : terms[0]
     return Dimension.product(of: [Dimension.symbolic(numerator).adding(inner * addend)], over: inner * number)
   }
@@ -40,7 +40,16 @@ extension Dimension {
   package static func product(of sizes: [Dimension], over denominator: Int = 1) -> Dimension {
     let factors = sizes.map(\.factors)
     let names = factors.flatMap(\.names).sorted()
-    let number = factors.map(\.number).reduce(1, &*)
+    var number = 1
+    for factor in factors.map(\.number) {
+      let (product, overflow) = number.multipliedReportingOverflow(by: factor)
+      // No size is that large: whoever takes it for one refuses it.
+      guard !overflow else {
+        return names.isEmpty
+          ? .fixed(.max) : .symbolic("(\(sizes.map(\.description).joined(separator: " * "))) / \(denominator)")
+      }
+      number = product
+    }
     guard !names.isEmpty else { return .fixed(number / denominator) }
     if number == 0 { return 0 }
     let isWhole = number.isMultiple(of: denominator)
@@ -62,7 +71,8 @@ extension Dimension {
       ? ([name], 1) : (all.filter { numbers.isEmpty || $0 != "\(numbers[0])" }, numbers.first ?? 1)
   }
 
-  private static func enclosed(_ name: String) -> String {
+  /// A name as an operand of others.
+  package static func enclosed(_ name: String) -> String {
     name.contains(" ") && terms(inside: name) == nil ? "(\(name))" : name
   }
 

@@ -80,7 +80,7 @@ private func repeatHeads(_ node: ONNXNode, _ x: Value, for q: Value) throws -> V
   guard let wanted = q.shape[1].size, let count = x.shape[1].size, count > 0, wanted.isMultiple(of: count) else {
     throw node.unsupported("operands", expected: "heads of q that are a multiple of \(x.shape[1])", found: q.shape[1])
   }
-  let owners = try node.integers((0..<wanted).map { $0 / (wanted / count) })
+  let owners = try node.integers((0..<node.listed(wanted)).map { $0 / (wanted / count) })
   return try node.apply(.gather(Op.Gather(axis: 1)), x, owners)
 }
 

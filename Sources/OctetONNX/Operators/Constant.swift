@@ -123,6 +123,7 @@ private func filled(_ node: ONNXNode, _ value: Value, _ shape: [Int]) throws -> 
 /// Ones on a diagonal, which may start `offset` places further right.
 func eye(_ rows: Int, _ columns: Int, offset: Int = 0) throws -> Tensor {
   try TensorType(.float32, fixed: [rows, columns]).requireSensible("matrix")
+  let offset = min(max(offset, -1 << 31), 1 << 31)
   return try Tensor(
     (0..<rows * columns).map { $0 % columns == $0 / columns + offset ? Float(1) : 0 }, shape: [rows, columns])
 }

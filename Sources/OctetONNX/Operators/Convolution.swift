@@ -32,6 +32,9 @@ struct WindowAttributes {
     guard let kernel = known ?? stated, kernel.count == axes, known == nil || stated == nil || stated == known else {
       throw node.invalid("kernel_shape", expected: "\(known.map { "\($0)" } ?? "\(axes) numbers")", found: stated ?? [])
     }
+    guard kernel.allSatisfy({ $0.magnitude < 1 << 31 }) else {
+      throw node.invalid("kernel_shape", expected: "sensible numbers", found: kernel)
+    }
     self.kernel = kernel
     stride = try numbers("strides", axes, default: 1)
     dilation = try numbers("dilations", axes, default: 1)
@@ -137,14 +140,16 @@ private func isPointwise(_ window: WindowAttributes, _ groups: Int) throws -> Bo
   var wanted = try node.ints("output_shape")
   // Some writers give the whole shape.
   if let shape = wanted, shape.count == axes + 2 { wanted = Array(shape[2...]) }
-  guard extra.count == axes, wanted?.count ?? axes == axes else {
-    throw node.invalid("output_padding", expected: "\(axes) numbers", found: extra)
+  guard extra.count == axes, wanted?.count ?? axes == axes,
+    (extra + (wanted ?? [])).allSatisfy({ $0.magnitude < 1 << 31 })
+  else {
+    throw node.invalid("output_padding", expected: "\(axes) sensible numbers", found: extra)
   }
   let mode = try node.string("auto_pad", default: "NOTSET")
   if mode == "VALID" { window.padding = window.padding.map { _ in (0, 0) } }
   if wanted != nil || mode.hasPrefix("SAME") {
     for axis in 0..<axes {
-      guard let size = x.shape[axis + 2].size else {
+      guard let size = x.shape[axis + 2].size, size < 1 << 31 else {
         throw node.unsupported("x", expected: "fixed sizes for output_shape and auto_pad", found: x.type)
       }
       let target = wanted?[axis] ?? size * window.stride[axis]

@@ -28,7 +28,8 @@ private func broadcastShape(_ a: Value, _ b: Value) throws -> [Int] {
 private func combined(
   _ node: ONNXNode, _ a: Value, _ b: Value, _ symbol: String, _ function: (Int64, Int64) throws -> Int64
 ) throws -> Value {
-  let (a, b) = (try node.builder.widened([a, b])[0]!, try node.builder.widened([a, b])[1]!)
+  let wide = try node.builder.widened([a, b])
+  let (a, b) = (wide[0]!, wide[1]!)
   guard a.dtype == b.dtype, a.dtype != .float32 else {
     throw node.invalid("operands", expected: "two of one type", found: "\(a.type) and \(b.type)")
   }
@@ -55,7 +56,7 @@ private func combined(
     case "*": return sizes.code(.product(of: [x, y]))
     case "/" where x == y: return 1
     case "/" where y.size ?? 0 > 0: return sizes.code(x.divided(by: y.size!))
-    default: return sizes.code(.symbolic("(\(x) \(symbol) \(y))"))
+    default: return sizes.code(.symbolic("(\(Dimension.enclosed("\(x)")) \(symbol) \(Dimension.enclosed("\(y)")))"))
     }
   }
   return try wholeNumbers(node, results, shape: shape, dtype: a.dtype)
@@ -90,10 +91,7 @@ func foldedBinary(_ node: ONNXNode, _ function: Op.Binary, _ a: Value, _ b: Valu
   case .maximum: return try combined(node, a, b, "max") { max($0, $1) }
   case .pow:
     let exponent = b.dtype == a.dtype ? b : try cast(node, b, to: a.dtype)
-    return try combined(node, a, exponent, "^") { base, exponent in
-      guard exponent >= 0 else { return 0 }
-      return (0..<min(exponent, 64)).reduce(Int64(1)) { power, _ in power &* base }
-    }
+    return try combined(node, a, exponent, "^") { wholePower($0, $1) }
   }
 }
 

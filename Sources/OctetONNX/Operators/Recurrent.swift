@@ -34,9 +34,10 @@ let recurrentOperators = [
     }
     return try node.results(.concat(Op.Concat(axis: 1)), gates + [value])[0]
   }
-  guard features >= 0, r.rank == 3, r.shape[2].size != nil else {
+  guard r.rank == 3, let state = r.shape[2].size else {
     throw node.invalid("R", expected: "rank 3", found: r.type)
   }
+  _ = try node.listed(directions, hidden, max(features, state))
   let zeros = node.constant(try Tensor(zeros: [directions, 2 * hidden]))
   let bias = node.optionalInput(3) ?? zeros
   let halves = try node.results(.split(Op.Split([hidden, hidden], axis: 1)), bias)

@@ -19,15 +19,15 @@ struct ResizeFilter {
   func applied(to x: Value, _ op: Op.Resize, _ node: ONNXNode) throws -> Value {
     let resized = try op.outputTypes([x.type])[0].shape
     var result = x
-    for axis in 2..<x.rank where resized[axis] != x.shape[axis] {
-      guard let from = x.shape[axis].size, let to = resized[axis].size, from * to <= 1 << 24 else {
+    for axis in 2..<x.rank {
+      let stated: Double? = if case .scales(let scales) = op.target { Double(scales[axis - 2]) } else { nil }
+      // (With a scale of its own, places move even where the length stays.)
+      if resized[axis] == x.shape[axis], stated ?? 1 == 1 { continue }
+      guard let from = x.shape[axis].size, let to = resized[axis].size else {
         throw node.unsupported("x", expected: "fixed sizes for this filter", found: x.type)
       }
-      let scale: Double
-      switch op.target {
-      case .scales(let scales): scale = Double(scales[axis - 2])
-      case .sizes: scale = Double(to) / Double(from)
-      }
+      _ = try node.listed(from, to)
+      let scale = stated ?? Double(to) / Double(from)
       let rows = weights(from: from, to: to, scale: scale, op.coordinates)
       if axis == x.rank - 1 {
         let columns = try Tensor((0..<from * to).map { rows[$0 % to * from + $0 / to] }, shape: [from, to])

@@ -94,7 +94,7 @@ extension ONNXNode {
     do {
       return try apply(.reshape(Op.Reshape(numbers)), x)
     } catch let error as OctetError where x.type.fixedShape == nil {
-      // Products of sizes that are not known (a batch joined with its heads) have no place in a shape.
+      // Not all that sizes which are not known can do has a place in a shape: two of them may not be left open.
       throw unsupported(
         "shape", expected: "\(error.expected), or sizes for symbolic dimensions", found: "\(wanted) of \(x.type)")
     }

@@ -7,6 +7,9 @@ func volumeConvolution(_ node: ONNXNode, _ x: Value, _ weight: Value, _ bias: Va
   guard let kernel = weight.type.fixedShape, kernel.count == 5 else {
     throw node.unsupported("weight", expected: "a fixed shape of rank 5", found: weight.type)
   }
+  guard kernel[2] <= 1024 else {
+    throw node.unsupported("weight", expected: "at most 1,024 planes", found: weight.type)
+  }
   var window = try WindowAttributes(node, x: x, kernel: Array(kernel[2...]), axes: 3...3)
   try window.pad(node, x)
   guard let size = x.shape[2].size else { throw node.unsupported("x", expected: "a fixed depth", found: x.type) }

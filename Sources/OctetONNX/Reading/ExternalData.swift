@@ -48,7 +48,8 @@ final class ExternalData {
     }
   }
 
-  private func file(_ location: String) throws -> MappedFile {
+  /// The file of that name below the folder.
+  func file(_ location: String) throws -> MappedFile {
     if let known = files[location] { return known }
     let parts = location.split(separator: "/", omittingEmptySubsequences: false)
     guard !parts.contains(where: { $0.isEmpty || $0 == ".." }), !location.utf8.contains(0) else {

@@ -8,8 +8,6 @@ final class GraphBuilder {
   private var parameters: [String: Parameter] = [:]
   private var valueNames: Set<String> = []
   private var nodeNames: Set<String> = []
-  /// The names that values have by now.
-  private var names: [String: String] = [:]
   /// The node that makes each value.
   private var makers: [String: Int] = [:]
   /// A value, and the axis along which it has this size, for every size that is not known.
@@ -45,8 +43,7 @@ final class GraphBuilder {
 
   /// The first value that has a size, and along which axis.
   func place(of size: Dimension) -> (value: Value, axis: Int)? {
-    guard let (value, axis) = places[size] else { return nil }
-    return (Value(name: names[value.name] ?? value.name, type: value.type, constant: nil), axis)
+    places[size]
   }
 
   /// A value that is known, under this name or one like it.
@@ -68,7 +65,6 @@ final class GraphBuilder {
 
   private func newValueName(_ base: String) -> String {
     let name = unused(base, in: valueNames)
-    names[name] = nil
     valueNames.insert(name)
     freshValues.insert(name)
     return name
@@ -183,7 +179,7 @@ final class GraphBuilder {
         !valueNames.contains(wanted)
       else { continue }
       renamed[value.name] = wanted
-      names[value.name] = wanted
+      for (size, place) in places where place.value.name == value.name { places[size]!.value.name = wanted }
       valueNames.remove(value.name)
       valueNames.insert(wanted)
       if let maker = makers.removeValue(forKey: value.name) { makers[wanted] = maker }

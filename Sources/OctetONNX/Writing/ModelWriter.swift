@@ -51,6 +51,8 @@ struct ModelWriter {
   }
 
   func write(to path: String, largestFile: Int) throws {
+    // Both files lie behind the link, if there is one.
+    let path = try followingLinks(path)
     guard writer.byteCount > min(largestFile, Self.mostBytesWithin) else {
       let data = try data()
       try writeWhole(to: path) { file in try data.withUnsafeBytes { try file.write($0) } }
@@ -90,10 +92,14 @@ struct ModelWriter {
     }
   }
 
-  /// FNV-1a of what the file holds, by words of eight bytes.
+  /// Of what the file holds, by words of eight bytes, after FNV-1a.
   private static func digest(_ contents: [(offset: Int, content: Tensor)]) -> String {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    func add(_ word: UInt64) { hash = (hash ^ word) &* 0x100_0000_01b3 }
+    func add(_ word: UInt64) {
+      hash = (hash ^ word) &* 0x100_0000_01b3
+      // A product carries upwards only.
+      hash ^= hash >> 32
+    }
     for (offset, content) in contents {
       add(UInt64(offset))
       content.withUnsafeBytes { bytes in
