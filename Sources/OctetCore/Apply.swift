@@ -31,7 +31,8 @@ package protocol Tracer: AnyObject, Sendable {
 
 /// Applies an operation: the one way to compute anything with tensors.
 ///
-/// If an operand is traced, the operation is recorded and the results are traced; otherwise it is evaluated.
+/// If an operand is traced, the operation is recorded and the results are traced; otherwise it is evaluated. If an operand
+/// is being differentiated, so are the results.
 ///
 /// - Throws: `OctetError` if the operands do not fit the operation, naming it; or a wrong `OCTET_ISA`.
 public func apply(_ op: Op, _ inputs: [Tensor?]) throws -> [Tensor] {
@@ -41,6 +42,7 @@ public func apply(_ op: Op, _ inputs: [Tensor?]) throws -> [Tensor] {
   _ = try InstructionSet.chosen()
   return try naming(op.kind.rawValue) {
     _ = try op.outputTypes(inputs.map { $0?.type })
+    if let tape = inputs.lazy.compactMap({ $0?.origin?.tape }).first { return try tape.record(op, inputs) }
     return try op.operation.evaluate(inputs)
   }
 }

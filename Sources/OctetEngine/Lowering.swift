@@ -237,7 +237,8 @@ struct Lowering {
       try lowerSelection(node, layout: .nhwc) {
         ResizeStep(name: node.name, inputs: $0, output: $1, attributes: resize, isInteger: $2)
       }
-    case .batchNormalization, .pad, .compare, .where, .cast, .positions, .argmax, .topK: try lowerReference(node)
+    case .batchNormalization, .pad, .compare, .where, .cast, .positions, .argmax, .topK, .custom:
+      try lowerReference(node)
     }
   }
 }

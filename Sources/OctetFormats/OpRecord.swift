@@ -107,6 +107,8 @@ struct OpRecord: Codable {
     case .quantizeLinear(let payload): try encode(.quantizeLinear, payload)
     case .dequantizeLinear(let payload): try encode(.dequantizeLinear, payload)
     case .dynamicQuantize(let payload): try encode(.dynamicQuantize, payload)
+    case .custom(let payload):
+      throw OctetError(.unsupported, payload.name, expected: "an operation that files know", found: "a user's own")
     }
   }
 }

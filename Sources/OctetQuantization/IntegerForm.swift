@@ -94,6 +94,7 @@ enum IntegerForm {
       return .none("\(node.op.kind.rawValue) has no integer form")
     case .recurrent: return .none("\(node.op.kind.rawValue) is quantized dynamically")
     case .quantizeLinear, .dequantizeLinear, .dynamicQuantize: return .none("it is quantized already")
+    case .custom(let custom): return .none("\(custom.name) is a function of a user's own")
     }
   }
 
@@ -141,7 +142,7 @@ extension Node {
     case .linear, .batchNormalization, .convTranspose, .normalize, .prelu, .gather: [inputs[0]].compactMap { $0 }
     case .matmul, .unary, .clip, .binary, .compare, .where, .cast, .softmax, .pool, .adaptiveAveragePool, .resize,
       .concat, .split, .slice, .reshape, .flatten, .squeeze, .unsqueeze, .expand, .transpose, .pad, .reduce, .argmax,
-      .topK, .positions, .quantizeLinear, .dequantizeLinear, .dynamicQuantize:
+      .topK, .positions, .quantizeLinear, .dequantizeLinear, .dynamicQuantize, .custom:
       inputs.compactMap { $0 }
     case .recurrent:
       [Op.Recurrent.Place.x, Op.Recurrent.Place.state, Op.Recurrent.Place.cell].compactMap {
@@ -183,7 +184,7 @@ extension Node {
     case .matmul, .batchNormalization, .normalize, .unary, .clip, .prelu, .binary, .compare, .where, .cast, .softmax,
       .pool, .adaptiveAveragePool, .resize, .concat, .split, .slice, .reshape, .flatten, .squeeze, .unsqueeze, .expand,
       .transpose, .pad, .reduce, .argmax, .topK, .positions, .recurrent, .quantizeLinear, .dequantizeLinear,
-      .dynamicQuantize:
+      .dynamicQuantize, .custom:
       nil
     }
   }

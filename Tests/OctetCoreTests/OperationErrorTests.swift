@@ -254,6 +254,7 @@ struct OperationErrorTests {
       .init("NaN", resize(.scales([.nan])), [float(1, 2, 3)], .invalidArgument, "resize: scales"),
       .init("nothing left", resize(.scales([0.1])), [float(1, 2, 3)], .shapeMismatch, "resize: x"),
       .init("nothing there", resize(.sizes([2])), [float(1, 2, 0)], .shapeMismatch, "resize: x"),
+      .init("no operand", .custom(.init(RoundSTE())), [], .invalidArgument, "custom: RoundSTE"),
     ]
   }()
 

@@ -504,4 +504,5 @@ def attentions():
         family.add(case, {"op": "attention", "mask": mask is not None}, {**fields, "y": y.float()})
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -83,3 +83,24 @@ extension Op {
     }
   }
 }
+
+// MARK: - Gradients
+
+extension Op.Squeeze {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    reshapedBack(inputs)
+  }
+}
+
+extension Op.Unsqueeze {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    reshapedBack(inputs)
+  }
+}
+
+extension Op.Expand {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    let shape = inputs[0]!.shape
+    return { [try $0[0]!.summed(to: shape)] }
+  }
+}

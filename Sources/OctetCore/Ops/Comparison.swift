@@ -138,3 +138,30 @@ extension TensorType {
     }
   }
 }
+
+// MARK: - Gradients
+
+extension Op.Compare {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? { nil }
+}
+
+extension Op.Where {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    let (condition, shapeA, shapeB) = (inputs[0]!, inputs[1]!.shape, inputs[2]!.shape)
+    guard results[0].dtype == .float32 else { return nil }
+    return { gradients in
+      let zero = try Tensor(zeros: [1])
+      func part(_ isA: Bool, _ shape: [Int]) throws -> Tensor {
+        try Self().evaluate([condition, isA ? gradients[0]! : zero, isA ? zero : gradients[0]!])[0].summed(to: shape)
+      }
+      return [nil, wanted[1] ? try part(true, shapeA) : nil, wanted[2] ? try part(false, shapeB) : nil]
+    }
+  }
+}
+
+extension Op.Cast {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    guard inputs[0]!.dtype == .float32, dtype == .float32 else { return nil }
+    return { $0 }
+  }
+}

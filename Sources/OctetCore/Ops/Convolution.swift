@@ -90,23 +90,23 @@ extension Op {
       let (outH, outW) = (out[2], out[3])
       let (groupIn, groupOut, pixels) = (c / groups, o / groups, outH * outW)
       let depth = groupIn * kh * kw
-      let isPointwise = kh == 1 && kw == 1 && stride == 1 && padding.isZero
+      let windows = ImageWindows(stride: stride, padding: padding, dilation: dilation, kernel: Size2D(kh, kw))
 
       try result.withUnsafeMutableScalars(as: Float.self) { out in
         guard let out = out.baseAddress, pixels > 0 else { return }
         try x.withUnsafeScalars(as: Float.self) { x in
           try weight.withUnsafeScalars(as: Float.self) { weight in
-            let columns = UnsafeMutablePointer<Float>.allocate(capacity: isPointwise ? 1 : depth * pixels)
+            let columns = UnsafeMutablePointer<Float>.allocate(capacity: windows.areElements ? 1 : depth * pixels)
             defer { columns.deallocate() }
             for image in 0..<n {
               for group in 0..<groups {
                 let source = x.baseAddress! + (image * c + group * groupIn) * h * w
-                if !isPointwise {
-                  im2col(source, channels: groupIn, h, w, kh, kw, outH, outW, into: columns)
+                if !windows.areElements {
+                  windows.gather(source, channels: groupIn, Size2D(h, w), Size2D(outH, outW), into: columns)
                 }
                 FloatGEMM.multiply(
                   m: groupOut, n: pixels, k: depth, weight.baseAddress! + group * groupOut * depth, (depth, 1),
-                  isPointwise ? source : UnsafePointer(columns), (pixels, 1),
+                  windows.areElements ? source : UnsafePointer(columns), (pixels, 1),
                   into: out + (image * o + group * groupOut) * pixels)
               }
             }
@@ -116,37 +116,6 @@ extension Op {
       try addBias(optionalOperand(inputs, 2), to: &result, channelStride: pixels)
       try finish(&result, residual: optionalOperand(inputs, 3), activation)
       return [result]
-    }
-
-    private func im2col(
-      _ x: UnsafePointer<Float>, channels: Int, _ h: Int, _ w: Int, _ kh: Int, _ kw: Int, _ outH: Int, _ outW: Int,
-      into columns: UnsafeMutablePointer<Float>
-    ) {
-      var row = columns
-      let step = stride.width
-      for channel in 0..<channels {
-        for ky in 0..<kh {
-          for kx in 0..<kw {
-            // The results whose window has this column of the kernel inside of the image.
-            let left = kx * dilation.width - padding.left
-            let first = min(max((step - 1 - left) / step, 0), outW)
-            let end = max(min((w - left + step - 1) / step, outW), first)
-            for oy in 0..<outH {
-              let iy = oy * stride.height + ky * dilation.height - padding.top
-              let inside = iy >= 0 && iy < h ? first..<end : 0..<0
-              let line = x + (channel * h + iy) * w + left
-              row.update(repeating: 0, count: inside.lowerBound)
-              if step == 1 {
-                (row + inside.lowerBound).update(from: line + inside.lowerBound, count: inside.count)
-              } else {
-                for ox in inside { row[ox] = line[ox * step] }
-              }
-              (row + inside.upperBound).update(repeating: 0, count: outW - inside.upperBound)
-              row += outW
-            }
-          }
-        }
-      }
     }
   }
 }
@@ -180,4 +149,31 @@ func finish(_ result: inout Tensor, residual: Tensor?, _ activation: Activation?
 /// The value within the range; NaN stays NaN.
 func clamp(_ x: Float, to range: ClosedRange<Float>) -> Float {
   x < range.lowerBound ? range.lowerBound : (x > range.upperBound ? range.upperBound : x)
+}
+
+// MARK: - Gradient
+
+extension Op.Convolution {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    let (x, weight) = (inputs[0]!, inputs[1]!)
+    let geometry = ConvolutionGeometry(
+      windows: ImageWindows(
+        stride: stride, padding: padding, dilation: dilation,
+        kernel: Size2D(imageShape(weight.shape)[2], imageShape(weight.shape)[3])),
+      groups: groups, image: imageShape(x.shape), kernel: imageShape(weight.shape), result: imageShape(results[0].shape)
+    )
+    let (keptX, keptWeight) = (wanted[1] ? x : nil, wanted[0] ? weight : nil)
+    let (y, range) = (activation == nil ? nil : results[0], activation?.range)
+    let wants = wanted + [Bool](repeating: false, count: 4 - wanted.count)
+    let (shape, weightShape) = (x.shape, weight.shape)
+    return { gradients in
+      let gradient = try range.map { try masked(gradients[0]!, by: y!, within: $0) } ?? gradients[0]!
+      return [
+        try keptWeight.map { try geometry.imageGradient(gradient, weight: $0).reinterpreted(as: shape) },
+        try keptX.map { try geometry.weightGradient($0, gradient).reinterpreted(as: weightShape) },
+        wants[2] ? try gradient.summedPerChannel(axis: 1) : nil,
+        wants[3] ? gradient : nil,
+      ]
+    }
+  }
 }

@@ -89,3 +89,10 @@ package struct DynamicParameters {
       x, count, scale, Int32(zeroPoint), Float(-zeroPoint), Float(quantMax - zeroPoint), bytes)
   }
 }
+
+// MARK: - Gradient
+
+extension Op.DynamicQuantize {
+  /// Straight through: nothing is clipped.
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? { { $0 } }
+}

@@ -134,12 +134,16 @@ extension Op {
 
     public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
       let x = inputs[0]!
-      var slope = inputs[1]!
-      if let axis, slope.shape != [1] {
-        let trailing = x.rank - 1 - (try x.type.axis(axis))
-        slope = slope.reinterpreted(as: slope.shape + [Int](repeating: 1, count: trailing))
-      }
-      return [try combine(x, slope) { (x: Float, slope: Float) in x < 0 ? slope * x : x }]
+      return [
+        try combine(x, broadcastSlope(inputs[1]!, over: x)) { (x: Float, slope: Float) in x < 0 ? slope * x : x }
+      ]
+    }
+
+    /// The slope in a shape that broadcasts to x.
+    private func broadcastSlope(_ slope: Tensor, over x: Tensor) throws -> Tensor {
+      guard let axis, slope.shape != [1] else { return slope }
+      let trailing = x.rank - 1 - (try x.type.axis(axis))
+      return slope.reinterpreted(as: slope.shape + [Int](repeating: 1, count: trailing))
     }
   }
 }
@@ -187,3 +191,82 @@ func combine<Element: TensorScalar, Result: TensorScalar>(
   }
   return result
 }
+
+// MARK: - Gradients
+
+extension Op.Clip {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    let (y, range) = (results[0], minimum...maximum)
+    return { [try masked($0[0]!, by: y, within: range)] }
+  }
+}
+
+extension Op.Binary {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    let (a, b) = (inputs[0]!, inputs[1]!)
+    let (shapeA, shapeB) = (a.shape, b.shape)
+    /// One gradient for each operand, of the result's shape, summed to the operand's.
+    func pair(
+      _ first: @escaping @Sendable (Tensor) throws -> Tensor, _ second: @escaping @Sendable (Tensor) throws -> Tensor
+    ) -> Pullback {
+      {
+        [
+          wanted[0] ? try first($0[0]!).summed(to: shapeA) : nil,
+          wanted[1] ? try second($0[0]!).summed(to: shapeB) : nil,
+        ]
+      }
+    }
+    switch self {
+    case .add: return pair({ $0 }, { $0 })
+    case .sub: return pair({ $0 }, { try -$0 })
+    case .mul:
+      let (factorA, factorB) = (wanted[1] ? a : nil, wanted[0] ? b : nil)
+      return pair({ try $0 * factorB! }, { try $0 * factorA! })
+    case .div:
+      let y = wanted[1] ? results[0] : nil
+      return pair({ try $0 / b }, { try -($0 * y! / b) })
+    case .pow:
+      // d xʸ / dx = y · xʸ⁻¹, d xʸ / dy = xʸ · ln x; nothing where y = 0, or x = 0.
+      let y = results[0]
+      return pair(
+        { gradient in
+          try gradient
+            * combine(a, b) { (x: Float, y: Float) -> Float in
+              y == 0 ? 0 : Float(Double(y) * power(Double(x), Double(y) - 1))
+            }
+        },
+        { gradient in
+          let logarithm = try combine(a, b) { (x: Float, y: Float) -> Float in
+            x == 0 && y >= 0 ? 0 : Float(naturalLogarithm(Double(x)))
+          }
+          return try gradient * y * logarithm
+        })
+    case .minimum, .maximum:
+      // Of equal numbers each has half.
+      let sign: Float = self == .maximum ? 1 : -1
+      return pair(
+        { try $0 * combine(a, b) { (x: Float, y: Float) -> Float in x == y ? 0.5 : (sign * (x - y) > 0 ? 1 : 0) } },
+        { try $0 * combine(a, b) { (x: Float, y: Float) -> Float in x == y ? 0.5 : (sign * (y - x) > 0 ? 1 : 0) } })
+    }
+  }
+}
+
+extension Op.PRelu {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    let (x, slope) = (inputs[0]!, inputs[1]!)
+    let broadcast = try broadcastSlope(slope, over: x)
+    return { gradients in
+      let gradient = gradients[0]!
+      // At 0 the slope counts, as in PyTorch.
+      return [
+        wanted[0]
+          ? try gradient * combine(x, broadcast) { (x: Float, slope: Float) -> Float in x > 0 ? 1 : slope } : nil,
+        wanted[1]
+          ? try combine(gradient, x) { (gradient: Float, x: Float) -> Float in x > 0 ? 0 : gradient * x }
+            .summed(to: broadcast.shape).reinterpreted(as: slope.shape) : nil,
+      ]
+    }
+  }
+}
+
+private func naturalLogarithm(_ x: Double) -> Double { log(x) }

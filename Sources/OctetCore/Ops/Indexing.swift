@@ -255,3 +255,66 @@ package func forEachRow(
     body(offset, last.step, last.count)
   }
 }
+
+// MARK: - Gradients
+
+extension Op.Gather {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    let (shape, axis) = (inputs[0]!.shape, try inputs[0]!.type.axis(axis))
+    guard inputs[0]!.dtype == .float32 else { return nil }
+    let positions = try Self.positions(inputs[1]!, size: shape[axis])
+    return { gradients in
+      let row = elementCount(of: Array(shape[(axis + 1)...]))
+      var dx = try Tensor(zeros: shape)
+      try dx.withUnsafeMutableScalars(as: Float.self) { dx in
+        try gradients[0]!.withUnsafeScalars(as: Float.self) { dy in
+          var from = 0
+          for outer in 0..<elementCount(of: Array(shape[..<axis])) {
+            for position in positions {
+              let to = (outer * shape[axis] + position) * row
+              for i in 0..<row { dx[to + i] += dy[from + i] }
+              from += row
+            }
+          }
+        }
+      }
+      return [dx, nil]
+    }
+  }
+}
+
+extension Op.Slice {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    let x = inputs[0]!
+    guard x.dtype == .float32 else { return nil }
+    let (shape, ranges) = (x.shape, try ranges(of: x.type).map { $0! })
+    return { gradients in
+      var dx = try Tensor(zeros: shape)
+      try dx.withUnsafeMutableScalars(as: Float.self) { dx in
+        try gradients[0]!.withUnsafeScalars(as: Float.self) { dy in
+          var from = 0
+          forEachRow(of: shape, ranges) { offset, step, count in
+            for i in 0..<count { dx[offset + i * step] = dy[from + i] }
+            from += count
+          }
+        }
+      }
+      return [dx]
+    }
+  }
+}
+
+extension Op.Positions {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? { nil }
+}
+
+extension Op.Split {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    let shapes = results.map(\.shape)
+    let concat = Op.Concat(axis: axis)
+    guard inputs[0]!.dtype == .float32 else { return nil }
+    return { gradients in
+      try concat.evaluate(zip(gradients, shapes).map { gradient, shape in try gradient ?? Tensor(zeros: shape) })
+    }
+  }
+}

@@ -100,3 +100,88 @@ extension Op {
     }
   }
 }
+
+// MARK: - Gradients
+
+extension Op.Linear {
+  // dx = dy · weight,  dweight = dyᵀ · x,  dbias = Σ dy
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    let (x, weight) = (inputs[0]!, inputs[1]!)
+    let (keptX, keptWeight) = (wanted[1] ? x : nil, wanted[0] ? weight : nil)
+    let (n, k, shape) = (weight.shape[0], weight.shape[1], x.shape)
+    let m = elementCount(of: Array(shape.dropLast()))
+    let (y, range) = (activation == nil ? nil : results[0], activation?.range)
+    let wantsBias = wanted.count > 2 && wanted[2]
+    return { gradients in
+      let gradient = try range.map { try masked(gradients[0]!, by: y!, within: $0) } ?? gradients[0]!
+      let rows = gradient.reinterpreted(as: [m, n])
+      return [
+        try keptWeight.map { try product(rows, $0, m: m, n: k, k: n, (n, 1), (k, 1)).reinterpreted(as: shape) },
+        try keptX.map { try product(rows, $0, m: n, n: k, k: m, (1, n), (k, 1)) },
+        wantsBias ? try rows.summedPerChannel(axis: 1) : nil,
+      ]
+    }
+  }
+}
+
+extension Op.MatMul {
+  // da = dy · bᵀ,  db = aᵀ · dy, summed over what was broadcast
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    let (shapeA, shapeB) = (inputs[0]!.shape, inputs[1]!.shape)
+    let a = shapeA.count == 1 ? inputs[0]!.reinterpreted(as: [1] + shapeA) : inputs[0]!
+    let b = shapeB.count == 1 ? inputs[1]!.reinterpreted(as: shapeB + [1]) : inputs[1]!
+    let (m, k, n) = (a.shape[a.rank - 2], a.shape[a.rank - 1], b.shape[b.rank - 1])
+    let leading = try broadcast(a.type.shape.dropLast(2), b.type.shape.dropLast(2)).map { $0.size! }
+    let (keptA, keptB) = (wanted[1] ? a : nil, wanted[0] ? b : nil)
+    let (matricesA, matricesB) = (a.shape, b.shape)
+    return { gradients in
+      let offsetsA = BroadcastOffsets(of: Array(matricesA.dropLast(2)), to: leading)
+      let offsetsB = BroadcastOffsets(of: Array(matricesB.dropLast(2)), to: leading)
+      let count = elementCount(of: leading)
+      var (da, db) = (
+        try keptB.map { _ in try Tensor(zeros: matricesA) }, try keptA.map { _ in try Tensor(zeros: matricesB) }
+      )
+      guard m > 0, n > 0, k > 0 else {
+        return [da?.reinterpreted(as: shapeA), db?.reinterpreted(as: shapeB)]
+      }
+      try gradients[0]!.withUnsafeScalars(as: Float.self) { dy in
+        try da?.withUnsafeMutableScalars(as: Float.self) { out in
+          try keptB!.withUnsafeScalars(as: Float.self) { b in
+            for i in 0..<count {
+              FloatGEMM.multiply(
+                m: m, n: k, k: n, dy.baseAddress! + i * m * n, (n, 1), b.baseAddress! + offsetsB[i] * k * n, (1, n),
+                into: out.baseAddress! + offsetsA[i] * m * k, adding: true)
+            }
+          }
+        }
+        try db?.withUnsafeMutableScalars(as: Float.self) { out in
+          try keptA!.withUnsafeScalars(as: Float.self) { a in
+            for i in 0..<count {
+              FloatGEMM.multiply(
+                m: k, n: n, k: m, a.baseAddress! + offsetsA[i] * m * k, (1, k), dy.baseAddress! + i * m * n, (n, 1),
+                into: out.baseAddress! + offsetsB[i] * k * n, adding: true)
+            }
+          }
+        }
+      }
+      return [da?.reinterpreted(as: shapeA), db?.reinterpreted(as: shapeB)]
+    }
+  }
+}
+
+/// a [m, k] · b [k, n] as a tensor [m, n].
+private func product(
+  _ a: Tensor, _ b: Tensor, m: Int, n: Int, k: Int, _ stridesA: FloatGEMM.Strides, _ stridesB: FloatGEMM.Strides
+) throws -> Tensor {
+  var result = try Tensor(zeros: [m, n])
+  try result.withUnsafeMutableScalars(as: Float.self) { out in
+    try a.withUnsafeScalars(as: Float.self) { a in
+      try b.withUnsafeScalars(as: Float.self) { b in
+        guard m > 0, n > 0, k > 0 else { return }
+        FloatGEMM.multiply(
+          m: m, n: n, k: k, a.baseAddress!, stridesA, b.baseAddress!, stridesB, into: out.baseAddress!)
+      }
+    }
+  }
+  return result
+}

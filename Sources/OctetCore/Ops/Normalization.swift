@@ -147,3 +147,113 @@ extension Op {
     }
   }
 }
+
+// MARK: - Gradients
+
+extension Op.BatchNormalization {
+  // With r = 1/√(variance + ε) and x̂ = (x − mean) · r, per channel:
+  //   dx = dy · scale · r,  dscale = Σ dy · x̂,  dbias = Σ dy,  dmean = −scale · r · Σ dy,  dvariance = −½ scale · r² · Σ dy · x̂
+  // Statistics of the batch itself are operands like others: their gradients go on to x from where they were computed.
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    let operands = inputs.map { $0! }
+    let wantsSums = wanted.dropFirst().contains(true)
+    let keptX = wanted[1] || wanted[4] ? operands[0] : nil
+    let statistics = try operands[1...].map { try $0.scalars(as: Float.self) }
+    let epsilon = epsilon
+    return { gradients in
+      let (scale, mean, variance) = (statistics[0], statistics[2], statistics[3])
+      let reciprocal = variance.map { 1 / ($0 + epsilon).squareRoot() }
+      let channels = scale.count
+      let pixels = elementCount(of: Array(gradients[0]!.shape.dropFirst(2)))
+      var sums = [Double](repeating: 0, count: channels)
+      var products = [Double](repeating: 0, count: channels)
+      var dx = gradients[0]!
+      if wantsSums, pixels > 0 {
+        try gradients[0]!.withUnsafeScalars(as: Float.self) { dy in
+          func addSums(_ x: UnsafeBufferPointer<Float>?) {
+            for (block, start) in stride(from: 0, to: dy.count, by: pixels).enumerated() {
+              let channel = block % channels
+              var (sum, product): (Float, Float) = (0, 0)
+              for i in start..<start + pixels {
+                sum += dy[i]
+                if let x { product += dy[i] * (x[i] - mean[channel]) }
+              }
+              sums[channel] += Double(sum)
+              products[channel] += Double(product * reciprocal[channel])
+            }
+          }
+          if let keptX { try keptX.withUnsafeScalars(as: Float.self) { addSums($0) } } else { addSums(nil) }
+        }
+      }
+      if wanted[0], pixels > 0 {
+        try dx.withUnsafeMutableScalars(as: Float.self) { dx in
+          for (block, start) in stride(from: 0, to: dx.count, by: pixels).enumerated() {
+            let factor = scale[block % channels] * reciprocal[block % channels]
+            for i in start..<start + pixels { dx[i] *= factor }
+          }
+        }
+      }
+      func perChannel(_ isWanted: Bool, _ value: (Int) -> Double) throws -> Tensor? {
+        isWanted ? try Tensor((0..<channels).map { Float(value($0)) }, shape: [channels]) : nil
+      }
+      return [
+        wanted[0] ? dx : nil,
+        try perChannel(wanted[1]) { products[$0] },
+        try perChannel(wanted[2]) { sums[$0] },
+        try perChannel(wanted[3]) { -Double(scale[$0] * reciprocal[$0]) * sums[$0] },
+        try perChannel(wanted[4]) { -0.5 * Double(scale[$0] * reciprocal[$0] * reciprocal[$0]) * products[$0] },
+      ]
+    }
+  }
+}
+
+extension Op.Normalize {
+  // For each row of c values, with g = dy · scale:  dx = r · (g − mean(g) − x̂ · mean(g · x̂)),  dscale = Σ dy · x̂,  dbias = Σ dy
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    let x = inputs[0]!
+    let columns = try columns(of: x.type)
+    let isLayer = if case .layer = domain { true } else { false }
+    let (scaleOperand, bias) = (optionalOperand(inputs, 1), optionalOperand(inputs, 2))
+    let scale = try scaleOperand?.scalars(as: Float.self)
+    let channels = isLayer ? columns : x.shape[1]
+    let pixels = isLayer ? 1 : elementCount(of: Array(x.shape.dropFirst(2)))
+    let epsilon = epsilon
+    return { gradients in
+      var dx = Tensor(uninitialized: x.shape, dtype: .float32)
+      var dscale = [Double](repeating: 0, count: channels)
+      var dbias = [Double](repeating: 0, count: channels)
+      try dx.withUnsafeMutableScalars(as: Float.self) { dx in
+        try gradients[0]!.withUnsafeScalars(as: Float.self) { dy in
+          try x.withUnsafeScalars(as: Float.self) { x in
+            guard columns > 0 else { return }
+            for start in stride(from: 0, to: x.count, by: columns) {
+              let row = start..<start + columns
+              let mean = row.reduce(0.0) { $0 + Double(x[$1]) } / Double(columns)
+              let variance = row.reduce(0.0) { sum, i in sum + (Double(x[i]) - mean) * (Double(x[i]) - mean) }
+              let r = 1 / (variance / Double(columns) + Double(epsilon)).squareRoot()
+              var (sum, product) = (0.0, 0.0)
+              for i in row {
+                let channel = i / pixels % channels
+                let normalized = (Double(x[i]) - mean) * r
+                let g = Double(dy[i]) * Double(scale?[channel] ?? 1)
+                sum += g
+                product += g * normalized
+                dscale[channel] += Double(dy[i]) * normalized
+                dbias[channel] += Double(dy[i])
+              }
+              (sum, product) = (sum / Double(columns), product / Double(columns))
+              for i in row {
+                let g = Double(dy[i]) * Double(scale?[i / pixels % channels] ?? 1)
+                dx[i] = Float(r * (g - sum - (Double(x[i]) - mean) * r * product))
+              }
+            }
+          }
+        }
+      }
+      return [
+        dx, try scaleOperand.map { try Tensor(dscale.map { Float($0) }, shape: $0.shape) },
+        try bias.map { try Tensor(dbias.map { Float($0) }, shape: $0.shape) },
+      ]
+    }
+  }
+}

@@ -39,8 +39,9 @@ public enum Op: Sendable {
   case quantizeLinear(QuantizeLinear)
   case dequantizeLinear(DequantizeLinear)
   case dynamicQuantize(DynamicQuantize)
+  case custom(Custom)
 
-  /// What the operation means: its shape rule and its evaluation.
+  /// What the operation means: its shape rule, its evaluation and its gradient.
   public var operation: any Operation {
     switch self {
     case .conv(let payload): payload
@@ -79,6 +80,7 @@ public enum Op: Sendable {
     case .quantizeLinear(let payload): payload
     case .dequantizeLinear(let payload): payload
     case .dynamicQuantize(let payload): payload
+    case .custom(let payload): payload
     }
   }
 }

@@ -17,6 +17,7 @@ extension Op {
     case argmax, argmin, topK
     case lstm, gru
     case quantizeLinear, dequantizeLinear, dynamicQuantize
+    case custom
   }
 
   public var kind: Kind {
@@ -62,6 +63,7 @@ extension Op {
     case .quantizeLinear: .quantizeLinear
     case .dequantizeLinear: .dequantizeLinear
     case .dynamicQuantize: .dynamicQuantize
+    case .custom: .custom
     }
   }
 }

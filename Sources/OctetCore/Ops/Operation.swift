@@ -1,4 +1,4 @@
-/// The meaning of an operation. Its gradient belongs here too, beside the evaluation it differentiates.
+/// The meaning of an operation: its shape rule, its evaluation and its gradient.
 public protocol Operation: Hashable, Sendable {
   /// How many operands there may be, optional ones that are left out at the end not counted.
   var operandCount: ClosedRange<Int> { get }
@@ -11,9 +11,21 @@ public protocol Operation: Hashable, Sendable {
   /// The results for concrete operands that ``outputTypes(_:)`` has accepted.
   func evaluate(_ inputs: [Tensor?]) throws -> [Tensor]
 
+  /// How gradients of the results become gradients of the operands, after ``evaluate(_:)`` has given these results for
+  /// these concrete operands; `nil` if the results do not change with them by small steps (indices, comparisons).
+  ///
+  /// What the closure holds is held until the gradients have been computed: it captures no more than it needs.
+  ///
+  /// - Parameter wanted: the operands whose gradients are asked for; those of others may be left out.
+  /// - Throws: `OctetError` (`unsupported`) if there should be a gradient, but is none.
+  func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback?
+
   /// The attributes as people read them: `stride 2, padding 1`; empty if there is nothing unusual.
   var attributes: String { get }
 }
+
+/// Gradients of a scalar with respect to operands, from those with respect to results; `nil` where nothing depends.
+public typealias Pullback = @Sendable (_ gradients: [Tensor?]) throws -> [Tensor?]
 
 extension Operation {
   public var operandCount: ClosedRange<Int> { 1...1 }

@@ -152,15 +152,12 @@ extension Op {
       let x = inputs[0]!
       var result = try Tensor(zeros: outputTypes([x.type])[0].fixedShape!)
       let (h, w) = (x.shape[2], x.shape[3])
-      func window(_ i: Int, _ length: Int, _ size: Int) -> Range<Int> {
-        i * length / size..<((i + 1) * length + size - 1) / size
-      }
       try result.withUnsafeMutableScalars(as: Float.self) { out in
         try x.withUnsafeScalars(as: Float.self) { x in
           for i in out.indices {
             let (plane, oy, ox) = (i / (size.height * size.width), i / size.width % size.height, i % size.width)
-            let rows = window(oy, h, size.height)
-            let columns = window(ox, w, size.width)
+            let rows = Self.window(oy, h, size.height)
+            let columns = Self.window(ox, w, size.width)
             var sum: Float = 0
             for iy in rows { for ix in columns { sum += x[(plane * h + iy) * w + ix] } }
             out[i] = sum / Float(rows.count * columns.count)
@@ -168,6 +165,77 @@ extension Op {
         }
       }
       return [result]
+    }
+
+    private static func window(_ index: Int, _ length: Int, _ size: Int) -> Range<Int> {
+      index * length / size..<((index + 1) * length + size - 1) / size
+    }
+  }
+}
+
+// MARK: - Gradients
+
+extension Op.Pool {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    let x = kind == .max ? inputs[0]! : nil
+    let (shape, image, pooled) = (inputs[0]!.shape, imageShape(inputs[0]!.shape), imageShape(results[0].shape))
+    return { gradients in
+      let (h, w, outH, outW) = (image[2], image[3], pooled[2], pooled[3])
+      let rowWindows = (0..<outH).map { window($0, stride.height, dilation.height, kernel.height, padding.top, h) }
+      let columnWindows = (0..<outW).map { window($0, stride.width, dilation.width, kernel.width, padding.left, w) }
+      var dx = try Tensor(zeros: shape)
+      try dx.withUnsafeMutableScalars(as: Float.self) { dx in
+        try gradients[0]!.withUnsafeScalars(as: Float.self) { dy in
+          func forEachWindow(_ body: (_ place: Int, _ first: Int, _ oy: Int, _ ox: Int) -> Void) {
+            for place in dy.indices {
+              let (plane, oy, ox) = (place / (outH * outW), place / outW % outH, place % outW)
+              body(place, plane * h * w, oy, ox)
+            }
+          }
+          guard let x else {
+            return forEachWindow { place, first, oy, ox in
+              let (rows, columns) = (rowWindows[oy], columnWindows[ox])
+              let share = dy[place] / Float(divisor(oy, ox, h, w, inside: rows.count * columns.count))
+              for iy in rows { for ix in columns { dx[first + iy * w + ix] += share } }
+            }
+          }
+          // All of it to the first of the largest, as in PyTorch.
+          try x.withUnsafeScalars(as: Float.self) { x in
+            forEachWindow { place, first, oy, ox in
+              var (best, value) = (-1, -Float.infinity)
+              for iy in rowWindows[oy] {
+                for ix in columnWindows[ox] {
+                  let sample = x[first + iy * w + ix]
+                  if sample > value || best < 0 || sample.isNaN { (best, value) = (first + iy * w + ix, sample) }
+                }
+              }
+              if best >= 0 { dx[best] += dy[place] }
+            }
+          }
+        }
+      }
+      return [dx]
+    }
+  }
+}
+
+extension Op.AdaptiveAveragePool {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    let (shape, size) = (inputs[0]!.shape, size)
+    return { gradients in
+      let (h, w) = (shape[2], shape[3])
+      var dx = try Tensor(zeros: shape)
+      try dx.withUnsafeMutableScalars(as: Float.self) { dx in
+        try gradients[0]!.withUnsafeScalars(as: Float.self) { dy in
+          for i in dy.indices {
+            let (plane, oy, ox) = (i / (size.height * size.width), i / size.width % size.height, i % size.width)
+            let (rows, columns) = (Self.window(oy, h, size.height), Self.window(ox, w, size.width))
+            let share = dy[i] / Float(rows.count * columns.count)
+            for iy in rows { for ix in columns { dx[(plane * h + iy) * w + ix] += share } }
+          }
+        }
+      }
+      return [dx]
     }
   }
 }

@@ -122,3 +122,17 @@ public func quantize(_ x: Tensor, _ parameters: QuantizationParameters) throws -
 public func dequantize(_ q: Tensor, _ parameters: QuantizationParameters) throws -> Tensor {
   try apply(.dequantizeLinear(Op.DequantizeLinear(parameters)), to: q)
 }
+
+// MARK: - Gradients
+
+extension Op.QuantizeLinear {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    throw OctetError(
+      .unsupported, "quantizeLinear", expected: "a float operation: fake-quantize to train", found: "integers")
+  }
+}
+
+extension Op.DequantizeLinear {
+  /// Integers have no gradient.
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? { nil }
+}

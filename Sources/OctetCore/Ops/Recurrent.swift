@@ -141,3 +141,57 @@ extension Op {
     }
   }
 }
+
+// MARK: - Gradient
+
+extension Op.Recurrent {
+  /// Through time: the layer again, made of operations that have gradients themselves. What they keep is there only while
+  /// gradients go back through it.
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    return { gradients in
+      let tape = Tape()
+      let operands = inputs.enumerated().map { index, input in
+        wanted[index] ? input.map { tape.watch($0) } : input
+      }
+      let seeds = zip(try unrolled(operands), gradients).compactMap { value, gradient in gradient.map { (value, $0) } }
+      let zero = try Tensor(zeros: [0])
+      return try tape.gradients(of: seeds, for: operands.map { $0 ?? zero })
+    }
+  }
+
+  /// The same results by other operations.
+  private func unrolled(_ inputs: [Tensor?]) throws -> [Tensor] {
+    let (x, weightInput, weightState) = (inputs[0]!, inputs[1]!, inputs[2]!)
+    let projection = optionalOperand(inputs, Place.projection)
+    let (steps, batch, hidden) = (x.shape[0], x.shape[1], weightInput.shape[0] / kind.gates)
+    func product(_ x: Tensor, _ weight: Tensor, _ bias: Tensor?) throws -> Tensor {
+      let x = try activations.map { try apply(.dynamicQuantize($0), to: x) } ?? x
+      return try linear(x, weight: weight, bias: bias)
+    }
+    let sizes = [Int](repeating: hidden, count: kind.gates)
+    let fromInput = try product(x, weightInput, optionalOperand(inputs, Place.biasInput))
+    var state = try optionalOperand(inputs, Place.state) ?? Tensor(zeros: [batch, projection?.shape[0] ?? hidden])
+    var cell = try optionalOperand(inputs, Place.cell) ?? Tensor(zeros: [batch, hidden])
+    var states: [Tensor] = []
+    for index in 0..<steps {
+      let step = isReversed ? steps - 1 - index : index
+      let fromState = try product(state, weightState, optionalOperand(inputs, Place.biasState))
+      let row = try fromInput.slice(axis: 0, from: step, to: step + 1).squeeze([0])
+      switch kind {
+      case .lstm:
+        let gates = try (row + fromState).split(sizes, axis: 1)
+        cell = try sigmoid(gates[1]) * cell + sigmoid(gates[0]) * tanh(gates[2])
+        state = try sigmoid(gates[3]) * tanh(cell)
+      case .gru:
+        let (a, b) = (try row.split(sizes, axis: 1), try fromState.split(sizes, axis: 1))
+        let candidate = try tanh(a[2] + sigmoid(a[0] + b[0]) * b[2])
+        state = try candidate + sigmoid(a[1] + b[1]) * (state - candidate)
+      }
+      if let projection { state = try product(state, projection, nil) }
+      states.append(try state.unsqueeze([0]))
+    }
+    if isReversed { states.reverse() }
+    let all = states.isEmpty ? try Tensor(zeros: [0] + state.shape) : try concat(states, axis: 0)
+    return kind == .lstm ? [all, state, cell] : [all, state]
+  }
+}

@@ -226,7 +226,7 @@ private struct RankOrder {
 
 /// Calls `body` for each line of elements along an axis: (number of the line, first element, elements, distance
 /// between them).
-private func forEachLine(of shape: [Int], axis: Int, _ body: (Int, Int, Int, Int) -> Void) {
+func forEachLine(of shape: [Int], axis: Int, _ body: (Int, Int, Int, Int) -> Void) {
   let size = shape[axis]
   let inner = elementCount(of: Array(shape[(axis + 1)...]))
   for outer in 0..<elementCount(of: Array(shape[..<axis])) {
@@ -238,5 +238,93 @@ private func forEachLine(of shape: [Int], axis: Int, _ body: (Int, Int, Int, Int
 private func reducedShape(_ shape: [Dimension], _ axes: Set<Int>, keepDimensions: Bool) -> [Dimension] {
   shape.enumerated().compactMap { axis, size in
     axes.contains(axis) ? (keepDimensions ? Dimension.fixed(1) : nil) : size
+  }
+}
+
+// MARK: - Gradients
+
+extension Op.Reduce {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    let (x, y) = (inputs[0]!, results[0])
+    guard x.dtype == .float32 else { return nil }
+    let reduced = Set(try axes.map { try x.type.axis($0) })
+    let kept = x.shape.enumerated().map { reduced.contains($0) ? 1 : $1 }
+    let shape = x.shape
+    @Sendable func spread(_ gradient: Tensor) throws -> Tensor { try gradient.reinterpreted(as: kept).expand(shape) }
+    switch kind {
+    case .sum: return { [try spread($0[0]!)] }
+    case .mean:
+      let share = try Tensor(repeating: 1 / Float(reduced.reduce(1) { $0 * shape[$1] }), shape: [1])
+      return { [try spread($0[0]! * share)] }
+    case .max, .min:
+      // Equal extremes share the gradient.
+      return { gradients in
+        let isExtreme = try combine(x, y.reinterpreted(as: kept)) { (x: Float, y: Float) -> Float in x == y ? 1 : 0 }
+        let share = try gradients[0]!.reinterpreted(as: kept) / isExtreme.summed(to: kept)
+        return [try isExtreme * share]
+      }
+    case .prod:
+      // The product of all others: that of those that are not 0, if at most this one is.
+      return { gradients in
+        let isZero = try combine(x, x) { (x: Float, _: Float) -> Float in x == 0 ? 1 : 0 }
+        let zeros = try isZero.summed(to: kept)
+        let others = try combine(x, x) { (x: Float, _: Float) -> Float in x == 0 ? 1 : x }
+        let product = try others.reduce(.prod, Array(reduced), keepDimensions: true)
+        let whole = try combine(
+          product / others,
+          combine(zeros, isZero) { (zeros: Float, isZero: Float) -> Float in
+            zeros == isZero ? 1 : 0
+          }
+        ) { (quotient: Float, counts: Float) in quotient * counts }
+        return [try whole * gradients[0]!.reinterpreted(as: kept)]
+      }
+    case .l1:
+      return { gradients in
+        [
+          try combine(x, gradients[0]!.reinterpreted(as: kept)) { (x: Float, gradient: Float) -> Float in
+            x > 0 ? gradient : (x < 0 ? -gradient : 0)
+          }
+        ]
+      }
+    case .l2:
+      return { gradients in
+        let share = try combine(gradients[0]!.reinterpreted(as: kept), y.reinterpreted(as: kept)) {
+          (gradient: Float, y: Float) -> Float in y == 0 ? 0 : gradient / y
+        }
+        return [try x * share]
+      }
+    case .logSumExp:
+      return { gradients in
+        [try exp(x - y.reinterpreted(as: kept)) * gradients[0]!.reinterpreted(as: kept)]
+      }
+    }
+  }
+}
+
+extension Op.ArgMax {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? { nil }
+}
+
+extension Op.TopK {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    let (indices, shape, axis) = (results[1], inputs[0]!.shape, try inputs[0]!.type.axis(axis))
+    return { gradients in
+      guard let gradient = gradients[0] else { return [nil] }
+      var dx = try Tensor(zeros: shape)
+      try dx.withUnsafeMutableScalars(as: Float.self) { dx in
+        try gradient.withUnsafeScalars(as: Float.self) { dy in
+          try indices.withUnsafeScalars(as: Int64.self) { indices in
+            let count = indices.isEmpty ? 0 : gradient.shape[axis]
+            forEachLine(of: shape, axis: axis) { line, start, _, step in
+              for rank in 0..<count {
+                let from = (line / step * count + rank) * step + line % step
+                dx[start + Int(indices[from]) * step] += dy[from]
+              }
+            }
+          }
+        }
+      }
+      return [dx]
+    }
   }
 }

@@ -185,3 +185,33 @@ extension Op {
 private func mix(_ a: Float, _ b: Float, _ weight: Float) -> Float {
   weight == 0 ? a : a * (1 - weight) + b * weight
 }
+
+// MARK: - Gradient
+
+extension Op.Resize {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    let (shape, from, to) = (inputs[0]!.shape, imageShape(inputs[0]!.shape), imageShape(results[0].shape))
+    return { gradients in
+      let columns = samples(length: from[3], index: shape.count - 3)
+      let rows = shape.count == 4 ? samples(length: from[2], index: 0) : [Sample(lower: 0, upper: 0, weight: 0)]
+      var dx = try Tensor(zeros: shape)
+      try dx.withUnsafeMutableScalars(as: Float.self) { dx in
+        try gradients[0]!.withUnsafeScalars(as: Float.self) { dy in
+          for plane in 0..<from[0] * from[1] {
+            for (oy, row) in rows.enumerated() {
+              for (line, weight) in [(row.lower, 1 - row.weight), (row.upper, row.weight)] where weight != 0 {
+                let start = (plane * from[2] + line) * from[3]
+                for (ox, column) in columns.enumerated() {
+                  let gradient = weight * dy[(plane * to[2] + oy) * to[3] + ox]
+                  dx[start + column.lower] += gradient * (1 - column.weight)
+                  dx[start + column.upper] += gradient * column.weight
+                }
+              }
+            }
+          }
+        }
+      }
+      return [dx]
+    }
+  }
+}

@@ -238,3 +238,48 @@ extension Op {
     }
   }
 }
+
+// MARK: - Gradients
+
+extension Op.Concat {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    let axis = try results[0].type.axis(axis)
+    let split = Op.Split(inputs.map { $0!.shape[axis] }, axis: axis)
+    return { try split.evaluate($0) }
+  }
+}
+
+extension Op.Reshape {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    reshapedBack(inputs)
+  }
+}
+
+extension Op.Flatten {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    reshapedBack(inputs)
+  }
+}
+
+/// The gradient of what only changes the shape.
+func reshapedBack(_ inputs: [Tensor?]) -> Pullback {
+  let shape = inputs[0]!.shape
+  return { [$0[0]!.reinterpreted(as: shape)] }
+}
+
+extension Op.Transpose {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    let axes = try permutation.map { try inputs[0]!.type.axis($0) }
+    let inverse = Op.Transpose(axes.indices.map { axis in axes.firstIndex(of: axis)! })
+    return { try inverse.evaluate($0) }
+  }
+}
+
+extension Op.Pad {
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    let shape = inputs[0]!.shape
+    let slice = Op.Slice(
+      starts: before, ends: zip(before, shape).map { $0 + $1 }, axes: Array(shape.indices))
+    return { try slice.evaluate($0) }
+  }
+}

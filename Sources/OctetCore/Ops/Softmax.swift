@@ -45,3 +45,28 @@ extension Op {
     }
   }
 }
+
+// MARK: - Gradient
+
+extension Op.Softmax {
+  // dx = y · (dy − Σ dy · y);  for the logarithm dx = dy − eʸ · Σ dy
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    let y = results[0]
+    let (axis, isLogarithm) = (try y.type.axis(axis), isLogarithm)
+    return { gradients in
+      let probabilities = isLogarithm ? try exp(y) : y
+      var dx = gradients[0]!
+      try dx.withUnsafeMutableScalars(as: Float.self) { dx in
+        try probabilities.withUnsafeScalars(as: Float.self) { p in
+          forEachLine(of: y.shape, axis: axis) { _, start, count, step in
+            let line = stride(from: start, to: start + count * step, by: step)
+            var sum: Float = 0
+            for i in line { sum += isLogarithm ? dx[i] : dx[i] * p[i] }
+            for i in line { dx[i] = isLogarithm ? dx[i] - p[i] * sum : p[i] * (dx[i] - sum) }
+          }
+        }
+      }
+      return [dx]
+    }
+  }
+}

@@ -104,54 +104,42 @@ extension Op {
       return .fixed(result)
     }
 
-    // For each image and group: columns [o·kh·kw, h·w] = weightᵀ · x, whose elements are added to where they belong.
+    // The gradient of a convolution's image, with x in the place of the gradient of its result.
     public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
-      let x = inputs[0]!
-      let weight = inputs[1]!
-      let type = try outputTypes(inputs.map { $0?.type })[0]
-      var result = try Tensor(zeros: type.fixedShape!)
-      let (shape, kernel, image) = (imageShape(x.shape), imageShape(weight.shape), imageShape(result.shape))
-      let (n, groupIn, pixels) = (shape[0], shape[1] / groups, shape[2] * shape[3])
-      let (groupOut, outPixels) = (kernel[1], image[2] * image[3])
-      let depth = groupOut * kernel[2] * kernel[3]
-      try result.withUnsafeMutableScalars(as: Float.self) { out in
-        try x.withUnsafeScalars(as: Float.self) { x in
-          try weight.withUnsafeScalars(as: Float.self) { weight in
-            guard let out = out.baseAddress, !x.isEmpty, depth > 0 else { return }
-            let columns = UnsafeMutablePointer<Float>.allocate(capacity: depth * pixels)
-            defer { columns.deallocate() }
-            for index in 0..<n * groups {
-              FloatGEMM.multiply(
-                m: depth, n: pixels, k: groupIn, weight.baseAddress! + index % groups * groupIn * depth, (1, depth),
-                x.baseAddress! + index * groupIn * pixels, (pixels, 1), into: columns)
-              col2im(columns, shape, kernel, image, into: out + index * groupOut * outPixels)
-            }
-          }
-        }
-      }
-      try addBias(optionalOperand(inputs, 2), to: &result, channelStride: outPixels)
+      let (x, weight) = (inputs[0]!, inputs[1]!)
+      let shape = try outputTypes(inputs.map { $0?.type })[0].fixedShape!
+      var result = try geometry(x.shape, weight.shape, result: shape).imageGradient(x, weight: weight)
+        .reinterpreted(as: shape)
+      let image = imageShape(shape)
+      try addBias(optionalOperand(inputs, 2), to: &result, channelStride: image[2] * image[3])
       try finish(&result, residual: nil, activation)
       return [result]
     }
 
-    private func col2im(
-      _ columns: UnsafePointer<Float>, _ shape: [Int], _ kernel: [Int], _ image: [Int],
-      into out: UnsafeMutablePointer<Float>
-    ) {
-      var row = columns
-      for channel in 0..<kernel[1] {
-        for ky in 0..<kernel[2] {
-          for kx in 0..<kernel[3] {
-            for iy in 0..<shape[2] {
-              let oy = iy * stride.height + ky * dilation.height - padding.top
-              for ix in 0..<shape[3] where oy >= 0 && oy < image[2] {
-                let ox = ix * stride.width + kx * dilation.width - padding.left
-                if ox >= 0, ox < image[3] { out[(channel * image[2] + oy) * image[3] + ox] += row[ix] }
-              }
-              row += shape[3]
-            }
-          }
-        }
+    /// The convolution that goes from the result to x.
+    private func geometry(_ x: [Int], _ weight: [Int], result: [Int]) -> ConvolutionGeometry {
+      let kernel = imageShape(weight)
+      return ConvolutionGeometry(
+        windows: ImageWindows(
+          stride: stride, padding: padding, dilation: dilation, kernel: Size2D(kernel[2], kernel[3])),
+        groups: groups, image: imageShape(result), kernel: kernel, result: imageShape(x))
+    }
+
+    public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+      let (x, weight) = (inputs[0]!, inputs[1]!)
+      let geometry = geometry(x.shape, weight.shape, result: results[0].shape)
+      let (keptX, keptWeight) = (wanted[1] ? x : nil, wanted[0] ? weight : nil)
+      let (y, range) = (activation == nil ? nil : results[0], activation?.range)
+      let wantsBias = wanted.count > 2 && wanted[2]
+      let convolution = Op.Convolution(stride: stride, padding: padding, dilation: dilation, groups: groups)
+      let weightShape = weight.shape
+      return { gradients in
+        let gradient = try range.map { try masked(gradients[0]!, by: y!, within: $0) } ?? gradients[0]!
+        return [
+          try keptWeight.map { try convolution.evaluate([gradient, $0])[0] },
+          try keptX.map { try geometry.weightGradient(gradient, $0).reinterpreted(as: weightShape) },
+          wantsBias ? try gradient.summedPerChannel(axis: 1) : nil,
+        ]
       }
     }
   }

@@ -149,3 +149,75 @@ private func logistic(_ x: Double) -> Double { 1 / (1 + exp(-x)) }
 
 /// The number within 0…1; NaN stays NaN.
 private func unit(_ x: Double) -> Double { x < 0 ? 0 : (x > 1 ? 1 : x) }
+
+// MARK: - Gradient
+
+extension Op.Unary {
+  /// The derivative at x, where the function is y, in double precision. Where there is none, PyTorch's choice.
+  @inline(__always)
+  func derivative(at x: Double, _ y: Double) -> Double {
+    switch self {
+    case .relu: x > 0 ? 1 : 0
+    case .sigmoid: y * (1 - y)
+    case .tanh: 1 - y * y
+    case .exp: y
+    case .log: 1 / x
+    case .sqrt: 0.5 / y
+    case .erf: 2 / Double.pi.squareRoot() * exponential(-x * x)
+    case .abs: x > 0 ? 1 : (x < 0 ? -1 : 0)
+    case .neg: -1
+    case .reciprocal: -y * y
+    case .floor: 0
+    case .sin: cosine(x)
+    case .cos: -sine(x)
+    case .softplus: logistic(x)
+    case .silu: logistic(x) * (1 + x * (1 - logistic(x)))
+    case .hardSwish: x <= -3 ? 0 : (x < 3 ? x / 3 + 0.5 : 1)
+    case .hardSigmoid(let alpha, _): y > 0 && y < 1 ? Double(alpha) : 0
+    case .leakyRelu(let alpha): x > 0 ? 1 : Double(alpha)
+    case .elu(let alpha): x > 0 ? 1 : Double(alpha) * exponential(x)
+    // Φ(x) + x · φ(x)
+    case .gelu(.none):
+      0.5 * erfc(-x * 0.5.squareRoot()) + x * exponential(-0.5 * x * x) / (2 * Double.pi).squareRoot()
+    case .gelu(.tanh): tanhGELUDerivative(x)
+    }
+  }
+
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    let (x, y) = (inputs[0]!, results[0])
+    switch self {
+    // The result alone says enough.
+    case .relu: return { [try masked($0[0]!, by: y, within: 0...Float.infinity)] }
+    case .neg: return { [try -$0[0]!] }
+    case .floor: return nil
+    case .sigmoid: return { [try Self.sigmoid.times($0[0]!, y, y)] }
+    case .tanh: return { [try Self.tanh.times($0[0]!, y, y)] }
+    case .exp: return { [try $0[0]! * y] }
+    case .sqrt: return { [try Self.sqrt.times($0[0]!, y, y)] }
+    case .reciprocal: return { [try Self.reciprocal.times($0[0]!, y, y)] }
+    case .log, .erf, .abs, .sin, .cos, .softplus, .silu, .hardSwish, .leakyRelu, .elu, .gelu:
+      return { [try times($0[0]!, x, x)] }
+    case .hardSigmoid: return { [try times($0[0]!, x, y)] }
+    }
+  }
+
+  /// `gradient · derivative(x, y)`
+  private func times(_ gradient: Tensor, _ x: Tensor, _ y: Tensor) throws -> Tensor {
+    var result = gradient
+    try result.withUnsafeMutableScalars(as: Float.self) { out in
+      try x.withUnsafeScalars(as: Float.self) { x in
+        try y.withUnsafeScalars(as: Float.self) { y in
+          for i in out.indices { out[i] *= Float(derivative(at: Double(x[i]), Double(y[i]))) }
+        }
+      }
+    }
+    return result
+  }
+}
+
+/// Of `x · s(u)` with the logistic function s and `u = 2√(2/π) · (x + 0.044715 x³)`.
+private func tanhGELUDerivative(_ x: Double) -> Double {
+  let factor = 2 * (2 / Double.pi).squareRoot()
+  let s = logistic(factor * (x + 0.044715 * x * x * x))
+  return s + x * s * (1 - s) * factor * (1 + 3 * 0.044715 * x * x)
+}

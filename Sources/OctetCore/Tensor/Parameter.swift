@@ -17,4 +17,7 @@ public final class Parameter: Sendable {
     get { storage.withLock { $0 } }
     set { storage.withLock { $0 = newValue } }
   }
+
+  /// Changes the value where it is, if nobody else holds it.
+  package func update(_ change: (inout Tensor) throws -> Void) rethrows { try storage.withLock { try change(&$0) } }
 }

@@ -1,7 +1,8 @@
 /// An n-dimensional array of numbers, in row-major order.
 ///
 /// A tensor is *concrete* (it has values) or *traced* (it stands for a value of a graph that is being recorded). Both
-/// go through ``apply(_:_:)`` alike. Tensors are values: copies share their memory until one of them is written.
+/// go through ``apply(_:_:)`` alike, and so does a concrete tensor that is being differentiated, which knows what it was
+/// computed from. Tensors are values: copies share their memory until one of them is written.
 public struct Tensor: Sendable {
   package enum Representation: Sendable {
     /// Elements lie one after another in `storage`, from `byteOffset` on.
@@ -11,6 +12,8 @@ public struct Tensor: Sendable {
 
   package private(set) var representation: Representation
   public let dtype: DType
+  /// Where the tensor stands on the tape that records what is computed from parameters; `nil` if none does.
+  package private(set) var origin: TapedValue?
 
   /// The element type and shape; dimensions of a traced tensor may be symbolic.
   public var type: TensorType {
@@ -147,6 +150,7 @@ public struct Tensor: Sendable {
       guard case .concrete(let storage, let byteOffset, var shape) = representation else {
         throw notTraceable("a slice of it")
       }
+      if origin != nil { return try slice(axis: 0, from: range.lowerBound, to: range.upperBound) }
       guard let rows = shape.first, range.lowerBound >= 0, range.upperBound <= rows else {
         throw OctetError(
           .shapeMismatch, "slice", expected: "a range within 0..<\(shape.first ?? 0)", found: "\(range)")
@@ -170,6 +174,24 @@ public struct Tensor: Sendable {
     }
     precondition(elementCount(of: shape) == elementCount(of: newShape))
     return Tensor(storage: storage, byteOffset: byteOffset, shape: newShape, dtype: dtype)
+  }
+}
+
+// MARK: - Differentiation
+
+extension Tensor {
+  /// The same values without what they were computed from: a constant for gradients.
+  public var detached: Tensor {
+    var tensor = self
+    tensor.origin = nil
+    return tensor
+  }
+
+  /// The same values as a value of a tape.
+  func taped(as origin: TapedValue) -> Tensor {
+    var tensor = self
+    tensor.origin = origin
+    return tensor
   }
 }
 
@@ -212,6 +234,8 @@ extension Tensor {
       preconditionFailure("a traced tensor has no memory")
     }
     let count = dtype.byteCount(of: elementCount(of: shape))
+    // What is written has not been computed.
+    origin = nil
     // Let go of our own reference, so that a storage which only this tensor uses counts one reference.
     representation = .concrete(storage: .none, byteOffset: 0, shape: [0])
     if !storage.isWritable || !isKnownUniquelyReferenced(&storage) {

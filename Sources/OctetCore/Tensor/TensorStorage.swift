@@ -1,20 +1,41 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
 /// A block of memory, 64-byte aligned, that tensors share until one of them writes.
 package final class TensorStorage: @unchecked Sendable {
   package static let alignment = 64
+  /// Bytes from which on a block is the system's pages alone.
+  private static let largeSize = 1 << 20
 
   package let base: UnsafeMutableRawPointer
   package let byteCount: Int
   /// What keeps `base` alive if this storage does not own it (a mapped file).
   private let owner: AnyObject?
+  /// What is to be freed.
+  private let block: UnsafeMutableRawPointer?
 
   /// Memory of its own: zeros, or anything if whoever asks writes all of it.
   package init(byteCount: Int, zeroed: Bool = true) {
     self.byteCount = byteCount
     owner = nil
-    // At least one line, so that an empty tensor has an address too.
+    // At least one byte, so that an empty tensor has an address too.
     let bytes = max(byteCount, 1)
-    base = .allocate(byteCount: bytes, alignment: Self.alignment)
-    if zeroed { base.initializeMemory(as: UInt8.self, repeating: 0, count: bytes) }
+    if zeroed, bytes >= Self.largeSize {
+      // Zeros from the system cost no memory until they are written.
+      block = calloc(1, bytes + Self.alignment)
+    } else {
+      var aligned: UnsafeMutableRawPointer?
+      posix_memalign(&aligned, Self.alignment, bytes)
+      if zeroed { aligned?.initializeMemory(as: UInt8.self, repeating: 0, count: bytes) }
+      block = aligned
+    }
+    guard let block else { fatalError("no memory for \(bytes) bytes") }
+    base = block.alignedUp(toMultipleOf: Self.alignment)
   }
 
   /// Memory that belongs to `owner` and is only read.
@@ -22,12 +43,11 @@ package final class TensorStorage: @unchecked Sendable {
     base = UnsafeMutableRawPointer(mutating: bytes.baseAddress!)
     byteCount = bytes.count
     self.owner = owner
+    block = nil
   }
 
   /// Whether this storage may be written by its only user.
   var isWritable: Bool { owner == nil }
 
-  deinit {
-    if owner == nil { base.deallocate() }
-  }
+  deinit { free(block) }
 }

@@ -67,6 +67,7 @@ extension NodeWriter {
     case .quantizeLinear(let op): [try quantizeLinear(op)]
     case .dequantizeLinear(let op): [try dequantizeLinear(op)]
     case .dynamicQuantize(let op): [try dynamicQuantize(op)]
+    case .custom(let op): throw unsupported("function", expected: "an operation of ONNX", found: op.name)
     }
   }
 }
