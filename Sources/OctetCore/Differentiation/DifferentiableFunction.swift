@@ -30,10 +30,23 @@ public protocol DifferentiableFunction: Hashable, Sendable {
   ///   - result: what it returned.
   /// - Returns: one for each operand; `nil` where the result does not depend on it.
   func backward(_ gradient: Tensor, inputs: [Tensor], result: Tensor) throws -> [Tensor?]
+
+  /// The result, and how gradients go back, for a function that finds on its way forward what it needs on its way back. The
+  /// default keeps operands and result for ``backward(_:inputs:result:)``; what replaces it need not call that.
+  func differentiate(
+    _ inputs: [Tensor]
+  ) throws -> (result: Tensor, pullback: @Sendable (_ gradient: Tensor) throws -> [Tensor?])
 }
 
 extension DifferentiableFunction {
   public func outputType(_ inputs: [TensorType]) throws -> TensorType { inputs[0] }
+
+  public func differentiate(
+    _ inputs: [Tensor]
+  ) throws -> (result: Tensor, pullback: @Sendable (_ gradient: Tensor) throws -> [Tensor?]) {
+    let result = try forward(inputs)
+    return (result, { try backward($0, inputs: inputs, result: result) })
+  }
 
   /// The function of operands that may be traced, or be differentiated.
   public func callAsFunction(_ inputs: Tensor...) throws -> Tensor {
@@ -71,26 +84,48 @@ extension Op {
     }
 
     public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
-      let expected = try outputTypes(inputs.map { $0?.type })[0]
-      let result = try naming(name) { try function.forward(inputs.map { $0! }) }
-      guard expected.accepts(result.type) else {
-        throw OctetError(.shapeMismatch, name, expected: "a result \(expected)", found: "\(result.type)")
+      [try checked(inputs) { try function.forward(inputs.map { $0! }) }]
+    }
+
+    public func differentiate(
+      _ inputs: [Tensor?], wanted: [Bool]
+    ) throws -> (results: [Tensor], pullback: Pullback?) {
+      var back: (@Sendable (Tensor) throws -> [Tensor?])?
+      let result = try checked(inputs) {
+        let (result, pullback) = try function.differentiate(inputs.map { $0! })
+        back = pullback
+        return result
       }
-      return [result]
+      guard let back else { return ([result], nil) }
+      let types = inputs.map { $0!.type }
+      return (
+        [result],
+        { gradients in
+          let sent = try naming(name) { try back(gradients[0]!) }
+          guard sent.count == types.count,
+            zip(sent, types).allSatisfy({ gradient, type in gradient.map { $0.type == type } ?? true })
+          else {
+            throw OctetError(
+              .shapeMismatch, name, expected: "gradients \(types)",
+              found: "\(sent.map { $0.map { "\($0.type)" } ?? "none" })")
+          }
+          return sent
+        }
+      )
     }
 
     public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
-      { gradients in
-        let operands = inputs.map { $0! }
-        let sent = try naming(name) { try function.backward(gradients[0]!, inputs: operands, result: results[0]) }
-        guard sent.count == operands.count,
-          zip(sent, operands).allSatisfy({ gradient, operand in gradient.map { $0.type == operand.type } ?? true })
-        else {
-          throw OctetError(
-            .shapeMismatch, name, expected: "gradients \(operands.map(\.type))", found: "\(sent.map { $0?.type })")
-        }
-        return sent
+      try differentiate(inputs, wanted: wanted).pullback
+    }
+
+    /// The result of `body`, if it is of the type that the function says.
+    private func checked(_ inputs: [Tensor?], _ body: () throws -> Tensor) throws -> Tensor {
+      let expected = try outputTypes(inputs.map { $0?.type })[0]
+      let result = try naming(name, body)
+      guard expected.accepts(result.type) else {
+        throw OctetError(.shapeMismatch, name, expected: "a result \(expected)", found: "\(result.type)")
       }
+      return result
     }
   }
 }

@@ -40,10 +40,8 @@ package final class Tape: Sendable {
       return origin.index
     }
     let concrete = inputs.map { $0?.detached }
-    let results = try op.operation.evaluate(concrete)
-    guard let pullback = try op.operation.pullback(concrete, results, wanted: operands.map { $0 != nil }) else {
-      return results
-    }
+    let (results, pullback) = try op.operation.differentiate(concrete, wanted: operands.map { $0 != nil })
+    guard let pullback else { return results }
     let indices = state.withLock { state in
       let indices = state.addValues(results.count)
       state.entries.append(Entry(kind: op.kind, operands: operands, results: indices, pullback: pullback))

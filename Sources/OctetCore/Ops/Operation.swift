@@ -20,6 +20,10 @@ public protocol Operation: Hashable, Sendable {
   /// - Throws: `OctetError` (`unsupported`) if there should be a gradient, but is none.
   func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback?
 
+  /// The results, and how gradients go back. The default evaluates and asks for the ``pullback(_:_:wanted:)``; an operation that
+  /// finds what gradients need on its way has this one too.
+  func differentiate(_ inputs: [Tensor?], wanted: [Bool]) throws -> (results: [Tensor], pullback: Pullback?)
+
   /// The attributes as people read them: `stride 2, padding 1`; empty if there is nothing unusual.
   var attributes: String { get }
 }
@@ -30,6 +34,11 @@ public typealias Pullback = @Sendable (_ gradients: [Tensor?]) throws -> [Tensor
 extension Operation {
   public var operandCount: ClosedRange<Int> { 1...1 }
   public var attributes: String { "" }
+
+  public func differentiate(_ inputs: [Tensor?], wanted: [Bool]) throws -> (results: [Tensor], pullback: Pullback?) {
+    let results = try evaluate(inputs)
+    return (results, try pullback(inputs, results, wanted: wanted))
+  }
 }
 
 extension Op {

@@ -1,0 +1,128 @@
+import CKernels
+public import OctetCore
+
+/// Values rounded to the steps of integers, in float: torch.fake_quantize_per_tensor_affine and its form by channel, which
+/// multiply by the reciprocal of the scale where ``quantize(_:_:)`` divides (they differ in a few ties). Gradients pass where
+/// the integer is not clipped.
+///
+/// - Throws: `OctetError`: `unsupported` for scales by block; if x is not float32 or does not fit the parameters.
+public func fakeQuantize(_ x: Tensor, _ parameters: QuantizationParameters) throws -> Tensor {
+  try FakeQuantization(parameters: parameters)(x)
+}
+
+/// The function behind ``fakeQuantize(_:_:)``. It keeps one byte for each element.
+struct FakeQuantization: DifferentiableFunction {
+  let parameters: QuantizationParameters
+
+  func outputType(_ inputs: [TensorType]) throws -> TensorType {
+    try Op.QuantizeLinear(parameters).outputTypes([inputs[0]])[0].with(.float32)
+  }
+
+  func forward(_ inputs: [Tensor]) throws -> Tensor { try round(inputs[0], mask: nil) }
+
+  func differentiate(
+    _ inputs: [Tensor]
+  ) throws -> (result: Tensor, pullback: @Sendable (_ gradient: Tensor) throws -> [Tensor?]) {
+    var mask = Tensor(uninitialized: inputs[0].shape, dtype: .uint8)
+    let result = try mask.withUnsafeMutableScalars(as: UInt8.self) { try round(inputs[0], mask: $0.baseAddress) }
+    let passes = mask
+    return (result, { [try masked($0, passes)] })
+  }
+
+  func backward(_ gradient: Tensor, inputs: [Tensor], result: Tensor) throws -> [Tensor?] {
+    try differentiate(inputs).pullback(gradient)
+  }
+
+  /// - Parameter mask: 1 where the integer lies within the range, 0 elsewhere.
+  func round(_ x: Tensor, mask: UnsafeMutablePointer<UInt8>?) throws -> Tensor {
+    guard parameters.blockSize == nil else {
+      throw OctetError(.unsupported, "parameters", expected: "scales per tensor or channel", found: "\(parameters)")
+    }
+    let kernels = InstructionSet.current.kernels
+    let (low, high) = (Int32(parameters.range.lowerBound), Int32(parameters.range.upperBound))
+    let zeros = parameters.zeroPoints.map(Int32.init)
+    let shape = x.shape
+    var result = Tensor(uninitialized: shape, dtype: .float32)
+    try result.withUnsafeMutableScalars(as: Float.self) { out in
+      try x.withUnsafeScalars(as: Float.self) { x in
+        guard let from = x.baseAddress, let to = out.baseAddress, !x.isEmpty else { return }
+        if let axis = parameters.axis {
+          var view = channelView(of: shape, axis: axis)
+          kernels.fake_quantize_channels(&view, from, parameters.scales, zeros, low, high, to, mask)
+        } else {
+          kernels.fake_quantize(from, x.count, parameters.scales[0], zeros[0], low, high, to, mask)
+        }
+      }
+    }
+    return result
+  }
+
+  private func masked(_ gradient: Tensor, _ mask: Tensor) throws -> Tensor {
+    var dx = gradient
+    try dx.withUnsafeMutableScalars(as: Float.self) { dx in
+      try mask.withUnsafeScalars(as: UInt8.self) { mask in
+        for i in dx.indices { dx[i] = mask[i] == 0 ? 0 : dx[i] }
+      }
+    }
+    return dx
+  }
+}
+
+/// The same with a scale and a zero point that learn: operands x, scale [1 or channels], zero point likewise, as real numbers.
+///
+///     dscale = g · Σ dy · (inside: x̂ − x over scale; clipped: range's end − zero point)
+///     dzero  = g · Σ dy · (inside: 0; clipped: −scale),   g = 1 / √(count · qmax)
+///
+/// (Learned step size quantization; torch._fake_quantize_learnable_per_tensor_affine and its form by channel.)
+struct LearnedFakeQuantization: DifferentiableFunction {
+  /// What scale and zero point are now.
+  let parameters: QuantizationParameters
+
+  private var rounding: FakeQuantization { FakeQuantization(parameters: parameters) }
+
+  func outputType(_ inputs: [TensorType]) throws -> TensorType { try rounding.outputType(inputs) }
+
+  func forward(_ inputs: [Tensor]) throws -> Tensor { try rounding.round(inputs[0], mask: nil) }
+
+  func backward(_ gradient: Tensor, inputs: [Tensor], result: Tensor) throws -> [Tensor?] {
+    let x = inputs[0]
+    let (low, high) = (Float(parameters.range.lowerBound), Float(parameters.range.upperBound))
+    let channels = parameters.scales.count
+    var dscale = [Double](repeating: 0, count: channels)
+    var dzero = dscale
+    var dx = gradient
+    try dx.withUnsafeMutableScalars(as: Float.self) { dy in
+      try x.withUnsafeScalars(as: Float.self) { x in
+        try result.withUnsafeScalars(as: Float.self) { y in
+          parameters.forEachRun(of: inputs[0].shape) { run, channel in
+            let (scale, zero) = (parameters.scales[channel], Float(parameters.zeroPoints[channel]))
+            let reciprocal = 1 / scale
+            var (ofScale, ofZero) = (0.0, 0.0)
+            for i in run {
+              let q = (x[i] * reciprocal).rounded(.toNearestOrEven) + zero
+              let end: Float? = q < low ? low : (q > high ? high : nil)
+              if let end {
+                ofScale += Double(dy[i] * (end - zero))
+                ofZero -= Double(dy[i] * scale)
+                dy[i] = 0
+              } else {
+                ofScale += Double(dy[i] * ((y[i] - x[i]) * reciprocal))
+              }
+            }
+            dscale[channel] += ofScale
+            dzero[channel] += ofZero
+          }
+        }
+      }
+    }
+    let factor = 1 / (Double(try x.count) * Double(parameters.range.upperBound)).squareRoot()
+    func perChannel(_ sums: [Double]) throws -> Tensor {
+      try Tensor(sums.map { Float($0 * factor) }, shape: [channels])
+    }
+    return [dx, try perChannel(dscale), try perChannel(dzero)]
+  }
+}
+
+extension TensorType {
+  fileprivate func with(_ dtype: DType) -> TensorType { TensorType(dtype, shape) }
+}
