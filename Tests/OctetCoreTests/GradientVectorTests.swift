@@ -30,14 +30,16 @@ struct GradientVectorTests {
   private func recurrent(_ test: VectorCase, _ inputs: [String: Tensor]) throws -> Tensor {
     let kind = Op.Recurrent.Kind(rawValue: try test.string("kind"))!
     let names = ["x", "weightInput", "weightState", "biasInput", "biasState", "state", "cell", "projection"]
-    let operands = names.prefix(kind == .lstm ? 8 : 6).map { inputs[$0] }
-    let results = try apply(.recurrent(Op.Recurrent(kind, isReversed: test.bool("reversed"))), operands)
+    let operands = names.map { inputs[$0] } + [test.tensors["lengths"]]
+    let attributes = Op.Recurrent(
+      kind, isReversed: try test.bool("reversed"), linearBeforeReset: test.attributes["reset_first"] != .bool(true))
+    let results = try apply(.recurrent(attributes), operands)
     let parts = try results.enumerated().map { index, result in try dot(result, test.tensor("seed\(index)")) }
     return try parts.dropFirst().reduce(parts[0]) { try $0 + $1 }
   }
 
   @Test func theFileHoldsTheCasesThatTestsCount() throws {
-    #expect(Self.cases.count == 250)
+    #expect(Self.cases.count == 254)
     #expect(Set(try Self.cases.map { try $0.string("op") }).count == 63)
   }
 }

@@ -15,7 +15,7 @@ import Testing
     "digits_cnn": [0xd7581cbe7802d5bb, 0xf411f13316b47ffc],
     "fmnist_cnn": [0x53fc2921df4fae23, 0xff63dd0cded5886b],
     "ppocr_mobile_v2_cls": [0xfb7ebfd2e1fc08d, 0x11f994952d8eb4d6],
-    "silero_vad_16k_sequence": [0x16da65df10540dca, 0x3994180d35b75be9],
+    "silero_vad_16k_sequence": [0xc67b0a7bef2f5408, 0xcceb189202038398],
   ]
 
   private static func hash(_ bytes: UnsafeRawBufferPointer, _ start: UInt64 = 0xcbf2_9ce4_8422_2325) -> UInt64 {

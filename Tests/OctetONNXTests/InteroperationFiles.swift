@@ -2,9 +2,11 @@ import Foundation
 import OctetCore
 import OctetEngine
 import OctetGraph
+import OctetNN
 import OctetONNX
 import OctetQuantization
 import TestNetworks
+import TestSupport
 import Testing
 
 /// Writes int8 files, and what Octet gives for them, for scripts/test-interop, which runs them in ONNX Runtime. The
@@ -45,7 +47,24 @@ struct InteroperationFiles {
     }
   }
 
-  /// The file computes in float with the integer weights, and so does what is read from it.
+  /// Both directions of layers, quantized in every way.
+  @Test(arguments: Op.DynamicQuantize.Granularity.allCases)
+  func recurrentLayers(_ granularity: Op.DynamicQuantize.Granularity) throws {
+    var generator = SeededGenerator(seed: 8)
+    for (name, module) in [
+      ("lstm", LSTM(20, 33, bidirectional: true) as Module), ("gru", GRU(20, 33, bidirectional: true)),
+    ] {
+      try module.initialize(seed: 3)
+      let graph = try module.trace(TensorType(.float32, [.symbolic("t"), .symbolic("n"), 20]))
+        .quantizeDynamic(activations: Op.DynamicQuantize(granularity)).graph
+      let path = "recurrent-\(name)-\(granularity.rawValue)"
+      let x = try Tensor.random([9, 3, 20], in: -2...2, using: &generator)
+      try graph.saveONNX(to: "\(folder)/\(path).onnx")
+      try write(x, "\(path).x")
+      try write(graph.replay([x])[0], path)
+    }
+  }
+
   @Test func recurrentWeights() throws {
     let name = "silero_vad_16k_sequence"
     let example = try Example(name)

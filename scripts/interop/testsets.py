@@ -122,7 +122,7 @@ expected = frames["speech_probs"].reshape(ours.shape)
 difference = numpy.abs(ours - theirs)
 print(
     f"  {name}, dynamic: agree with the float network {((ours > .5) == (expected > .5)).mean():.4f} (Octet), "
-    f"{((theirs > .5) == (expected > .5)).mean():.4f} (ONNX Runtime, whose LSTM computes in float); probabilities "
+    f"{((theirs > .5) == (expected > .5)).mean():.4f} (ONNX Runtime); probabilities "
     f"differ by {difference.mean():.4f} on average, {difference.max():.4f} at most; {path.stat().st_size} bytes")
 if ((ours > .5) == (theirs > .5)).mean() < 0.99:
     failures.append(f"{name}: other decisions")

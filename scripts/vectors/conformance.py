@@ -27,7 +27,8 @@ NAMES = """
     elu_default elu_example equal_int8 exp_example expand_dim_unchanged eyelike_without_dtype flatten_default_axis
     floor_example gather_elements_0 gather_negative_indices gathernd_example_int32 gelu_default_1 gemm_alpha
     gemm_beta gemm_default_scalar_bias globalaveragepool_precomputed globalmaxpool_precomputed greater_equal_int8
-    greater_int8 group_normalization_example hardmax_one_hot hardsigmoid_default hardsigmoid_example hardswish
+    greater_int8 group_normalization_example gru_batchwise gru_defaults gru_seq_length gru_with_initial_bias
+    hardmax_one_hot hardsigmoid_default hardsigmoid_example hardswish
     identity if instancenorm_example isinf isnan l1normalization_axis_0 layer_normalization_2d_axis1
     layer_normalization_3d_axis1_epsilon layer_normalization_4d_axis3 leakyrelu_default leakyrelu_example
     less_equal_int8 less_int8 log_example logsoftmax_example_1 lppool_2d_dilations lrn_default lstm_batchwise

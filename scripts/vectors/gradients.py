@@ -22,6 +22,11 @@ def main():
         for is_reversed in [False, True]:
             add_recurrent(kind, is_reversed, 0)
     add_recurrent("lstm", False, 3)
+    for case, kind, is_reversed, reset_first, lengths in [
+        ("gru_reset_first", "gru", False, True, None), ("gru_reset_first_lengths", "gru", True, True, [4, 2]),
+        ("lstm_lengths", "lstm", False, False, [1, 4]), ("gru_lengths_reversed", "gru", True, False, [3, 0]),
+    ]:
+        add_recurrent_form(case, kind, is_reversed, reset_first, lengths)
     family.write()
 
 
@@ -111,6 +116,51 @@ def add_recurrent(kind, is_reversed, projection):
     fields.update({name: gradient.float() for name, gradient in gradients.items()})
     fields.update({f"seed{index}": seed.reshape(seed.shape[-3:] if index == 0 else seed.shape[-2:]) for index, seed in enumerate(seeds)})
     family.add(case, {"op": "recurrent", "kind": kind, "reversed": is_reversed}, fields)
+
+
+def add_recurrent_form(case, kind, is_reversed, reset_first, lengths):
+    """Forms that torch's layers lack, by its operations: the reset gate before its product, sequences that end."""
+    steps, batch, features, hidden = 4, 2, 3, 5
+    source = numbers(case)
+    gates = 4 if kind == "lstm" else 3
+    shapes = {
+        "x": (steps, batch, features), "weightInput": (gates * hidden, features), "weightState": (gates * hidden, hidden),
+        "biasInput": (gates * hidden,), "biasState": (gates * hidden,), "state": (batch, hidden),
+    }
+    if kind == "lstm":
+        shapes["cell"] = (batch, hidden)
+    fields = {name: normal(source, *shape, scale=0.6) for name, shape in shapes.items()}
+    leaves = {name: value.double().requires_grad_() for name, value in fields.items()}
+    x, w, r, b, c, state = [leaves[name] for name in ["x", "weightInput", "weightState", "biasInput", "biasState", "state"]]
+    cell = leaves.get("cell")
+    states = [None] * steps
+    for step in reversed(range(steps)) if is_reversed else range(steps):
+        row = (x[step] @ w.T + b).chunk(gates, 1)
+        if kind == "lstm":
+            i, f, g, o = [p + q for p, q in zip(row, (state @ r.T + c).chunk(gates, 1))]
+            new_cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
+            new_state = o.sigmoid() * new_cell.tanh()
+        else:
+            hr, hz, hn = [state @ part.T + bias for part, bias in zip(r.chunk(3), c.chunk(3))]
+            reset, update = (row[0] + hr).sigmoid(), (row[1] + hz).sigmoid()
+            if reset_first:
+                fresh = (row[2] + (reset * state) @ r.chunk(3)[2].T + c.chunk(3)[2]).tanh()
+            else:
+                fresh = (row[2] + reset * hn).tanh()
+            new_state = fresh + update * (state - fresh)
+            new_cell = None
+        goes_on = torch.tensor([[step < length] for length in lengths]) if lengths else torch.ones(batch, 1, dtype=torch.bool)
+        states[step] = torch.where(goes_on, new_state, torch.zeros_like(new_state))
+        state = torch.where(goes_on, new_state, state)
+        cell = torch.where(goes_on, new_cell, cell) if kind == "lstm" else None
+    results = [torch.stack(states), state] + ([cell] if kind == "lstm" else [])
+    seeds = [normal(source, *result.shape) for result in results]
+    torch.autograd.backward(results, [seed.double() for seed in seeds])
+    fields.update({f"d_{name}": value.grad.float() for name, value in leaves.items()})
+    fields.update({f"seed{index}": seed for index, seed in enumerate(seeds)})
+    if lengths:
+        fields["lengths"] = torch.tensor(lengths)
+    family.add(case, {"op": "recurrent", "kind": kind, "reversed": is_reversed, "reset_first": reset_first}, fields)
 
 
 if __name__ == "__main__":

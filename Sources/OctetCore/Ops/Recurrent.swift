@@ -5,13 +5,16 @@ extension Op {
   ///           cell = σ(f) · cell + σ(i) · tanh(g),  state = σ(o) · tanh(cell)  [· projectionᵀ]
   ///     GRU:  r, z from sums as above;  n = tanh(x·weightInputₙᵀ + biasInputₙ + σ(r) · (state·weightStateₙᵀ + biasStateₙ))
   ///           state = n + σ(z) · (state − n)
+  ///           (without linearBeforeReset:  n = tanh(… + (σ(r) · state)·weightStateₙᵀ + biasStateₙ))
   ///
   /// Operands, with t steps, b sequences, i features, h units, g = 4 (LSTM: i, f, g, o) or 3 (GRU: r, z, n) gates, and
   /// p = h or the size of the projection: x [t, b, i], weightInput [g·h, i], weightState [g·h, p]; optional biasInput
-  /// [g·h], biasState [g·h], state [b, p] (zeros); LSTM also cell [b, h] (zeros), projection [p, h].
+  /// [g·h], biasState [g·h], state [b, p] (zeros); LSTM also cell [b, h] (zeros), projection [p, h]; both lengths [b] int32 or int64: how many
+  /// steps from the first on each sequence has (t). What is behind its end leaves a sequence as it is, and has states of zeros
+  /// in the result. (Reversed, a sequence begins at its own last step.)
   /// Results: all states [t, b, p], the last state [b, p], and the last cell [b, h] of an LSTM.
   ///
-  /// (ONNX's LSTM orders its gates i, o, f, g, its GRU z, r, n and `linear_before_reset = 1`.)
+  /// (ONNX's LSTM orders its gates i, o, f, g, its GRU z, r, n.)
   public struct Recurrent: Operation, Codable {
     public enum Kind: String, Sendable, Codable {
       case lstm, gru
@@ -24,11 +27,26 @@ extension Op {
     public var isReversed: Bool
     /// How x and the states are quantized while the layer runs; `nil`: not at all.
     public var activations: DynamicQuantize?
+    /// Whether the reset gate of a GRU comes behind the product of the state, as in PyTorch, or before it, as in the paper
+    /// and by default in ONNX (`linear_before_reset = 0`).
+    public var linearBeforeReset: Bool
 
-    public init(_ kind: Kind, isReversed: Bool = false, activations: DynamicQuantize? = nil) {
+    public init(
+      _ kind: Kind, isReversed: Bool = false, activations: DynamicQuantize? = nil, linearBeforeReset: Bool = true
+    ) {
       self.kind = kind
       self.isReversed = isReversed
       self.activations = activations
+      self.linearBeforeReset = linearBeforeReset
+    }
+
+    // Graphs that were saved before the attribute was there do not have it.
+    public init(from decoder: any Decoder) throws {
+      let values = try decoder.container(keyedBy: CodingKeys.self)
+      self.init(
+        try values.decode(Kind.self, forKey: .kind), isReversed: try values.decode(Bool.self, forKey: .isReversed),
+        activations: try values.decodeIfPresent(DynamicQuantize.self, forKey: .activations),
+        linearBeforeReset: try values.decodeIfPresent(Bool.self, forKey: .linearBeforeReset) ?? true)
     }
 
     /// The places of operands.
@@ -41,14 +59,24 @@ extension Op {
       package static let state = 5
       package static let cell = 6
       package static let projection = 7
+      package static let lengths = 8
+    }
+
+    /// The rows of a GRU's weights that make the gates r and z, and those that make n from what r leaves of the state, if
+    /// they have products of their own.
+    package func separateRows(hidden: Int) -> (gates: Range<Int>, fresh: Range<Int>)? {
+      kind == .gru && !linearBeforeReset ? (0..<2 * hidden, 2 * hidden..<3 * hidden) : nil
     }
 
     public var attributes: String {
-      let parts = [isReversed ? "reversed" : nil, activations.map { "activations \($0.attributes)" }]
+      let parts = [
+        isReversed ? "reversed" : nil, kind == .gru && !linearBeforeReset ? "reset first" : nil,
+        activations.map { "activations \($0.attributes)" },
+      ]
       return parts.compactMap { $0 }.joined(separator: ", ")
     }
 
-    public var operandCount: ClosedRange<Int> { 3...(kind == .lstm ? 8 : 6) }
+    public var operandCount: ClosedRange<Int> { 3...9 }
 
     public func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
       let x = try operand(inputs, Place.x, "x")
@@ -79,65 +107,21 @@ extension Op {
         try start.require(.float32, rank: 2...2, name)
         try start.requireShape([batch, size], name)
       }
+      if kind == .gru, [Place.cell, Place.projection].contains(where: { optionalOperand(inputs, $0) != nil }) {
+        throw OctetError(.invalidArgument, "operands", expected: "no cell and no projection", found: "one")
+      }
+      if let lengths = optionalOperand(inputs, Place.lengths) {
+        guard lengths.dtype == .int32 || lengths.dtype == .int64 else {
+          throw OctetError(.dtypeMismatch, "lengths", expected: "int32 or int64", found: "\(lengths)")
+        }
+        guard lengths.rank == 1 else {
+          throw OctetError(.shapeMismatch, "lengths", expected: "rank 1", found: "\(lengths)")
+        }
+        try lengths.requireShape([batch], "lengths")
+      }
       let state = TensorType(.float32, [batch, size])
       let all = TensorType(.float32, [steps, batch, size])
       return kind == .lstm ? [all, state, TensorType(.float32, [batch, hidden])] : [all, state]
-    }
-
-    public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
-      let (x, weightInput, weightState) = (inputs[0]!, inputs[1]!, inputs[2]!)
-      let projection = optionalOperand(inputs, Place.projection)
-      let (steps, batch, hidden) = (x.shape[0], x.shape[1], weightInput.shape[0] / kind.gates)
-      let size = projection?.shape[0] ?? hidden
-      func product(_ x: Tensor, _ weight: Tensor, _ bias: Tensor?) throws -> Tensor {
-        try Op.Linear().evaluate([activations?.roundTrip(x) ?? x, weight, bias])[0]
-      }
-      let fromInput = try product(x, weightInput, optionalOperand(inputs, Place.biasInput))
-      var state = try optionalOperand(inputs, Place.state) ?? Tensor(zeros: [batch, size])
-      var cell = try optionalOperand(inputs, Place.cell) ?? Tensor(zeros: [batch, hidden])
-      var all = try Tensor(zeros: [steps, batch, size])
-      for index in 0..<steps {
-        let step = isReversed ? steps - 1 - index : index
-        let fromState = try product(state, weightState, optionalOperand(inputs, Place.biasState))
-        let gates = try fromInput[step..<step + 1].reinterpreted(as: [batch, kind.gates * hidden])
-        state = try advance(gates, fromState, state: state, cell: &cell, hidden: hidden)
-        if let projection { state = try product(state, projection, nil) }
-        try all.withUnsafeMutableScalars(as: Float.self) { out in
-          try state.withUnsafeScalars(as: Float.self) { elements in
-            for i in elements.indices { out[step * batch * size + i] = elements[i] }
-          }
-        }
-      }
-      return kind == .lstm ? [all, state, cell] : [all, state]
-    }
-
-    /// The state after one step, and the cell of an LSTM.
-    private func advance(
-      _ fromInput: Tensor, _ fromState: Tensor, state: Tensor, cell: inout Tensor, hidden: Int
-    ) throws -> Tensor {
-      let batch = cell.shape[0]
-      let kernels = InstructionSet.current.kernels
-      var result = Tensor(uninitialized: [batch, hidden], dtype: .float32)
-      guard batch > 0 else { return result }
-      try result.withUnsafeMutableScalars(as: Float.self) { out in
-        try fromInput.withUnsafeScalars(as: Float.self) { fromInput in
-          try fromState.withUnsafeScalars(as: Float.self) { fromState in
-            let (a, b, to) = (fromInput.baseAddress!, fromState.baseAddress!, out.baseAddress!)
-            switch kind {
-            case .lstm:
-              try cell.withUnsafeMutableScalars(as: Float.self) { cell in
-                kernels.lstm_gates_f32(
-                  a, b, cell.baseAddress!, batch, hidden, hidden, cell.baseAddress!, to)
-              }
-            case .gru:
-              try state.withUnsafeScalars(as: Float.self) { state in
-                kernels.gru_gates_f32(a, b, state.baseAddress!, batch, hidden, hidden, to)
-              }
-            }
-          }
-        }
-      }
-      return result
     }
   }
 }
@@ -168,6 +152,14 @@ extension Op.Recurrent {
       let x = try activations.map { try apply(.dynamicQuantize($0), to: x) } ?? x
       return try linear(x, weight: weight, bias: bias)
     }
+    func fromState(_ state: Tensor, _ rows: Range<Int>? = nil) throws -> Tensor {
+      let bias = optionalOperand(inputs, Place.biasState)
+      guard let rows else { return try product(state, weightState, bias) }
+      return try product(
+        state, weightState.slice(axis: 0, from: rows.lowerBound, to: rows.upperBound),
+        bias?.slice(axis: 0, from: rows.lowerBound, to: rows.upperBound))
+    }
+    let lengths = try optionalOperand(inputs, Place.lengths).map { try sequenceLengths($0, steps: steps) }
     let sizes = [Int](repeating: hidden, count: kind.gates)
     let fromInput = try product(x, weightInput, optionalOperand(inputs, Place.biasInput))
     var state = try optionalOperand(inputs, Place.state) ?? Tensor(zeros: [batch, projection?.shape[0] ?? hidden])
@@ -175,20 +167,37 @@ extension Op.Recurrent {
     var states: [Tensor] = []
     for index in 0..<steps {
       let step = isReversed ? steps - 1 - index : index
-      let fromState = try product(state, weightState, optionalOperand(inputs, Place.biasState))
+      let before = (state: state, cell: cell)
       let row = try fromInput.slice(axis: 0, from: step, to: step + 1).squeeze([0])
       switch kind {
       case .lstm:
-        let gates = try (row + fromState).split(sizes, axis: 1)
+        let gates = try (row + fromState(state)).split(sizes, axis: 1)
         cell = try sigmoid(gates[1]) * cell + sigmoid(gates[0]) * tanh(gates[2])
         state = try sigmoid(gates[3]) * tanh(cell)
       case .gru:
-        let (a, b) = (try row.split(sizes, axis: 1), try fromState.split(sizes, axis: 1))
-        let candidate = try tanh(a[2] + sigmoid(a[0] + b[0]) * b[2])
+        let a = try row.split(sizes, axis: 1)
+        let (b, fresh): ([Tensor], Tensor)
+        if let rows = separateRows(hidden: hidden) {
+          b = try fromState(state, rows.gates).split([hidden, hidden], axis: 1)
+          fresh = try fromState(sigmoid(a[0] + b[0]) * state, rows.fresh)
+        } else {
+          b = try fromState(state).split(sizes, axis: 1)
+          fresh = try sigmoid(a[0] + b[0]) * b[2]
+        }
+        let candidate = try tanh(a[2] + fresh)
         state = try candidate + sigmoid(a[1] + b[1]) * (state - candidate)
       }
+      // 1 for sequences that have not ended, 0 for others.
+      let isRunning = try lengths.map { lengths in
+        try Tensor(lengths.map { step < $0 ? Float(1) : 0 }, shape: [batch, 1])
+      }
+      if let isRunning {
+        if projection != nil { state = try state * isRunning }
+        cell = try before.cell + (cell - before.cell) * isRunning
+      }
       if let projection { state = try product(state, projection, nil) }
-      states.append(try state.unsqueeze([0]))
+      if let isRunning { state = try before.state + (state - before.state) * isRunning }
+      states.append(try (isRunning.map { try state * $0 } ?? state).unsqueeze([0]))
     }
     if isReversed { states.reverse() }
     let all = states.isEmpty ? try Tensor(zeros: [0] + state.shape) : try concat(states, axis: 0)

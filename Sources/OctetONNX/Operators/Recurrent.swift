@@ -3,10 +3,7 @@ import OctetCore
 let recurrentOperators = [
   Operator("LSTM", since: 7) { node in try mapRecurrent(node, .lstm) },
   Operator("GRU", since: 7) { node in
-    guard try node.int("linear_before_reset", default: 0) != 0 else {
-      throw node.unsupported("linear_before_reset", expected: "1", found: 0)
-    }
-    return try mapRecurrent(node, .gru)
+    try mapRecurrent(node, .gru, linearBeforeReset: node.int("linear_before_reset", default: 0) != 0)
   },
   Operator("RNN", since: 7, mapRNN),
   Operator("DynamicQuantizeLSTM", domain: "com.microsoft") { node in
@@ -61,7 +58,7 @@ let recurrentOperators = [
 ///
 /// - Parameter weight: makes operand 1 or 2 of a direction, with its rows in this order; `nil`: as LSTM and GRU have them.
 private func mapRecurrent(
-  _ node: ONNXNode, _ kind: Op.Recurrent.Kind, activations: Op.DynamicQuantize? = nil,
+  _ node: ONNXNode, _ kind: Op.Recurrent.Kind, activations: Op.DynamicQuantize? = nil, linearBeforeReset: Bool = true,
   weight makeWeight: ((ONNXNode, _ index: Int, _ direction: Int, _ rows: [Int]) throws -> Value)? = nil
 ) throws -> [Value] {
   var x = try node.input(0)
@@ -72,8 +69,9 @@ private func mapRecurrent(
     throw node.invalid("hidden_size", expected: "a number above 0, and x of rank 3", found: "\(hidden), \(x.type)")
   }
   try requireUsualForm(node, kind, directions: directions.count)
+  let activations = activations ?? node.metadata[Op.DynamicQuantize.fileKey].flatMap(Op.DynamicQuantize.init(fileForm:))
   if isBatchFirst { x = try node.apply(.transpose(Op.Transpose([1, 0, 2])), x) }
-  if let lengths = node.optionalInput(4) { try requireWholeSequences(node, lengths, x) }
+  let lengths = try node.optionalInput(4).flatMap { try isWhole(node, $0, x) ? nil : $0 }
 
   let gates = kind == .lstm ? [0, 2, 3, 1] : [1, 0, 2]
   _ = try node.listed(gates.count, hidden)
@@ -88,7 +86,13 @@ private func mapRecurrent(
   }
   func weight(_ index: Int, _ direction: Int) throws -> Value {
     if let makeWeight { return try makeWeight(node, index, direction, order) }
-    return try node.apply(.gather(Op.Gather()), part(node.input(index), direction)!, rows)
+    let all = try node.input(index)
+    if all.shape.first == .fixed(directions.count),
+      let weight = try node.builder.quantizedRows(of: all, matrix: direction, order, named: "\(node.name)/weight")
+    {
+      return weight
+    }
+    return try node.apply(.gather(Op.Gather()), part(all, direction)!, rows)
   }
   func bias(_ direction: Int, isOfState: Bool) throws -> Value? {
     guard let both = try part(node.optionalInput(3), direction) else { return nil }
@@ -105,8 +109,12 @@ private func mapRecurrent(
       try bias(direction, isOfState: true), try part(node.optionalInput(5), direction, axis: stateAxis),
     ]
     if kind == .lstm { operands.append(try part(node.optionalInput(6), direction, axis: stateAxis)) }
-    results.append(
-      try node.results(.recurrent(Op.Recurrent(kind, isReversed: isReversed, activations: activations)), operands))
+    if let lengths {
+      operands += [Value?](repeating: nil, count: Op.Recurrent.Place.lengths - operands.count) + [lengths]
+    }
+    let op = Op.Recurrent(
+      kind, isReversed: isReversed, activations: activations, linearBeforeReset: linearBeforeReset)
+    results.append(try node.results(.recurrent(op), operands))
   }
   /// One result of all directions, side by side along a new axis.
   func joined(_ index: Int, axis: Int) throws -> Value {
@@ -147,11 +155,15 @@ private func requireUsualForm(_ node: ONNXNode, _ kind: Op.Recurrent.Kind, direc
   }
 }
 
-private func requireWholeSequences(_ node: ONNXNode, _ lengths: Value, _ x: Value) throws {
-  let numbers = try node.integers(lengths, "sequence_lens")
-  guard let steps = x.shape[0].size, numbers.allSatisfy({ $0 == steps }) else {
-    throw node.unsupported("sequence_lens", expected: "the length of x (\(x.shape[0]))", found: numbers)
+/// Whether it is known that all sequences are as long as x.
+private func isWhole(_ node: ONNXNode, _ lengths: Value, _ x: Value) throws -> Bool {
+  guard let known = lengths.constant else { return false }
+  let isWhole = try known.integers("sequence_lens").allSatisfy { node.builder.sizes.dimension(Int64($0)) == x.shape[0] }
+  // Computing with the number of steps is not what a graph can do.
+  guard isWhole || !lengths.holdsSizes else {
+    throw node.unsupported("sequence_lens", expected: "the length of x (\(x.shape[0]))", found: "another size")
   }
+  return isWhole
 }
 
 /// Integers [directions, columns, rows], with a scale and a zero point for each direction, or for each of its rows.

@@ -226,7 +226,9 @@ final class GraphReader {
       guard let inputs = try operands(of: node, context.scope) else { return bind(node, to: nil, context.scope) }
       let view = ONNXNode(
         name: name, type: node.opType, opset: opset, inputs: inputs, outputNames: node.output,
-        attributes: try attributes(of: node, context), builder: builder, reader: self, context: context)
+        attributes: try attributes(of: node, context),
+        metadata: Dictionary(node.metadataProps.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 }), builder: builder,
+        reader: self, context: context)
       builder.begin()
       do {
         let results = try entry.map(view)

@@ -9,6 +9,8 @@ struct ONNXNode {
   let inputs: [Value?]
   let outputNames: [String]
   let attributes: [String: Onnx_AttributeProto]
+  /// Free entries by key.
+  var metadata: [String: String] = [:]
   let builder: GraphBuilder
   let reader: GraphReader
   let context: GraphReader.Context

@@ -276,26 +276,39 @@ final class GraphWriter {
   /// An operator of `node`: the first one that is no helper has its name.
   func emit(
     _ type: String, _ inputs: [String], _ attributes: [Onnx_AttributeProto], of node: Node, outputCount: Int,
-    isHelper: Bool = false
+    isHelper: Bool = false, domain: String = "", metadata: [String: String] = [:]
   ) -> [String] {
     let hasName = !isHelper && namesInUse.insert(node.name).inserted
     let name = hasName ? node.name : unusedNodeName("\(node.name)/\(type)")
     let outputs = (0..<outputCount).map { _ in unusedValueName("\(node.name)/\(type)_output") }
-    return add(type, inputs, attributes, name: name, outputs: outputs)
+    return add(type, inputs, attributes, name: name, outputs: outputs, domain: domain, metadata: metadata)
   }
 
   private func add(
-    _ type: String, _ inputs: [String], _ attributes: [Onnx_AttributeProto], name: String, outputs: [String]
+    _ type: String, _ inputs: [String], _ attributes: [Onnx_AttributeProto], name: String, outputs: [String],
+    domain: String = "", metadata: [String: String] = [:]
   ) -> [String] {
     var proto = Onnx_NodeProto()
     proto.name = name
     proto.opType = type
+    if !domain.isEmpty { proto.domain = domain }
     proto.input = inputs
     while proto.input.last == "" { proto.input.removeLast() }
     proto.output = outputs
     proto.attribute = attributes
+    proto.metadataProps = Onnx_StringStringEntryProto.entries(metadata)
     nodes.append(proto)
     return outputs
+  }
+
+  /// The domains of the operators, apart from ONNX's own.
+  var domains: Set<String> { Set(nodes.map(\.domain)).subtracting([""]) }
+
+  /// The version of the format that the file needs.
+  var irVersion: Int {
+    // Entries of nodes came with version 10.
+    if opset > 20 || nodes.contains(where: { !$0.metadataProps.isEmpty }) { return 10 }
+    return opset > 19 ? 9 : 8
   }
 
   /// The integers that stand for the result of a dynamic quantization.
@@ -320,6 +333,17 @@ final class GraphWriter {
     info.name = name
     info.type.value = .tensorType(tensor)
     return info
+  }
+}
+
+extension Onnx_StringStringEntryProto {
+  /// Entries by key.
+  static func entries(_ texts: [String: String]) -> [Onnx_StringStringEntryProto] {
+    texts.sorted { $0.key < $1.key }.map { key, value in
+      var entry = Onnx_StringStringEntryProto()
+      (entry.key, entry.value) = (key, value)
+      return entry
+    }
   }
 }
 

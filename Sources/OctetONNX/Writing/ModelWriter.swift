@@ -14,20 +14,17 @@ struct ModelWriter {
   init(_ graph: Graph, name: String, documentation: String, properties: [String: String]) throws {
     writer = GraphWriter(graph)
     model.graph = try writer.write(name: name)
-    model.irVersion = writer.opset > 20 ? 10 : (writer.opset > 19 ? 9 : 8)
-    var opset = Onnx_OperatorSetIdProto()
-    opset.domain = ""
-    opset.version = Int64(writer.opset)
-    model.opsetImport = [opset]
+    model.irVersion = Int64(writer.irVersion)
+    model.opsetImport = ([("", writer.opset)] + writer.domains.sorted().map { ($0, 1) }).map { domain, version in
+      var opset = Onnx_OperatorSetIdProto()
+      (opset.domain, opset.version) = (domain, Int64(version))
+      return opset
+    }
     model.producerName = "octet"
     model.producerVersion = ONNXMetadata.writerVersion
     model.docString = documentation
-    let entries = properties.merging(QuantizationSummary(graph).entries) { $1 }
-    model.metadataProps = entries.sorted { $0.key < $1.key }.map { key, value in
-      var entry = Onnx_StringStringEntryProto()
-      (entry.key, entry.value) = (key, value)
-      return entry
-    }
+    model.metadataProps = Onnx_StringStringEntryProto.entries(
+      properties.merging(QuantizationSummary(graph).entries) { $1 })
   }
 
   /// The model in one piece.

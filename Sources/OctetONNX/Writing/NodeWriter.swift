@@ -34,8 +34,11 @@ struct NodeWriter {
     emit(type, inputs, attributes, outputs: 1)[0]
   }
 
-  func emit(_ type: String, _ inputs: [String], _ attributes: [Onnx_AttributeProto] = [], outputs: Int) -> [String] {
-    writer.emit(type, inputs, attributes, of: node, outputCount: outputs)
+  func emit(
+    _ type: String, _ inputs: [String], _ attributes: [Onnx_AttributeProto] = [], outputs: Int, domain: String = "",
+    metadata: [String: String] = [:]
+  ) -> [String] {
+    writer.emit(type, inputs, attributes, of: node, outputCount: outputs, domain: domain, metadata: metadata)
   }
 
   /// An operator that prepares an operand of the node's own.

@@ -13,8 +13,9 @@ struct QuantizationSummary {
       case .quantizeLinear(let op): count("activations", Self.form(op.parameters))
       case .dequantizeLinear(let op) where node.inputs[0].flatMap { graph.parameters[$0] } != nil:
         count("weights", Self.form(op.parameters))
-      case .dynamicQuantize: count("dynamic", "uint8 per tensor")
-      case .recurrent(let op) where op.activations != nil: count("dynamic", "\(op.kind.rawValue) (in float)")
+      case .dynamicQuantize(let op): count("dynamic", op.fileForm)
+      case .recurrent(let op):
+        if let activations = op.activations { count("dynamic", "\(op.kind.rawValue) \(activations.fileForm)") }
       default: break
       }
     }

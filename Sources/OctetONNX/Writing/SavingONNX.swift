@@ -17,7 +17,8 @@ extension Graph {
   /// where a layer quantizes its operand while it runs. ONNX Runtime makes integer operations of both. Where ONNX has
   /// less than Octet, the file is the nearest that it has:
   ///
-  /// * a dynamic LSTM or GRU has integer weights and computes in float;
+  /// * a dynamic LSTM is ONNX Runtime's DynamicQuantizeLSTM where that means the same; any other one and a GRU have integer
+  ///   weights and an entry in the node's metadata (`octet.dynamic`), by which Octet computes in integers, others in float;
   /// * the biases of integer layers are int32 in units of the product of their scales, as integer kernels add them,
   ///   wherever that is at most 1/32 of a step away; here they are float.
   ///
