@@ -20,6 +20,7 @@ struct Lowering {
 
   let graph: Graph
   let consumers: [String: [Int]]
+  let producers: [String: Int]
   var slots: [Slot] = []
   var steps: [any Step] = []
   private(set) var inputs: [Int] = []
@@ -43,6 +44,7 @@ struct Lowering {
   init(_ graph: Graph) throws {
     self.graph = try graph.validated()
     consumers = graph.consumers
+    producers = graph.producers
     for input in graph.inputs {
       let slot = newSlot(input.name, input.type.dtype, .rowMajor)
       inputs.append(slot)
@@ -179,7 +181,11 @@ struct Lowering {
 
   /// Whether integers go through DequantizeLinear wherever they are used, so that nobody sees how they are stored.
   func isReadAsReal(_ value: String) -> Bool {
-    !graph.isOutput(value) && (consumers[value] ?? []).allSatisfy { graph.nodes[$0].op.kind == .dequantizeLinear }
+    !graph.isOutput(value)
+      && (consumers[value] ?? []).allSatisfy { user in
+        guard case .dequantizeLinear(let payload) = graph.nodes[user].op else { return false }
+        return ActivationQuantization(payload.parameters) != nil
+      }
   }
 
   // MARK: - Nodes

@@ -15,8 +15,8 @@ extension Lowering {
     let bias = node.inputs.count > 2 ? node.inputs[2] : nil
     let biasValue = try constant(bias)
     guard let weightName = node.inputs[1], case .dequantizedConstant(let weight, let parameters) = views[weightName]!,
-      // Its operand is rounded once more: not one whose integers are there already, if that can be helped.
-      parameters.blockSize != nil || parameters.dtype.bitWidth < 8 || integerSlot(node.inputs[0]) == nil,
+      // Its operand is rounded once more: not one that has been quantized already, if that can be helped.
+      parameters.blockSize != nil || parameters.dtype.bitWidth < 8 || !isQuantized(node.inputs[0]!),
       parameters.weightOnlyObstacle(shape: weight.shape) == nil,
       bias == nil || biasValue != nil,
       !isInIntegers(node.inputs[0]!) || parameters.integerWeightObstacle(shape: weight.shape) != nil,
@@ -29,6 +29,14 @@ extension Lowering {
     weightOnlyNodes.append(node.name)
     views[node.outputs[0]] = .float(to)
     return true
+  }
+
+  /// Whether an activation has been quantized by the graph, whatever engine there is for its integers.
+  private func isQuantized(_ value: String) -> Bool {
+    switch producers[value].map({ graph.nodes[$0].op.kind }) {
+    case .dequantizeLinear, .dynamicQuantize: true
+    default: false
+    }
   }
 
   /// Whether an activation is there in integers, with a scale that is known or found while running.
@@ -326,15 +334,18 @@ extension Lowering {
   mutating func lowerDequantize(_ node: Node, _ parameters: QuantizationParameters) throws {
     let (from, value) = (node.inputs[0]!, node.outputs[0])
     switch views[from]! {
-    case .quantized(let slot) where slots[slot].quantization == ActivationQuantization(parameters):
-      views[value] = .dequantized(slot)
+    case .quantized(let slot):
+      guard let quantization = ActivationQuantization(parameters) else {
+        preconditionFailure("integers that are not read as real")
+      }
+      // Under other parameters than they were quantized with: the same bytes stand for other numbers.
+      let bytes =
+        slots[slot].quantization == quantization
+        ? slot : newSlot(from, .uint8, slots[slot].layout, quantization, sharing: slots[slot].root)
+      views[value] = .dequantized(bytes)
     case .constant(let tensor):
       let (integers, parameters) = try parameters.withoutZeroPoints(tensor) ?? (tensor, parameters)
       views[value] = .dequantizedConstant(integers, parameters)
-    case .quantized(let slot):
-      throw OctetError(
-        .unsupported, from, expected: "the parameters it was quantized with (\(slots[slot].quantization!))",
-        found: "\(parameters)")
     case .float(let slot) where slots[slot].dtype == .uint8:
       guard let quantization = ActivationQuantization(parameters) else { return try lowerReference(node) }
       // Integers that the graph is given: the same bytes, now that their scale is known.

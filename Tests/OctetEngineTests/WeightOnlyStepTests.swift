@@ -252,6 +252,33 @@ import Testing
       try discrepancy(Session(plan).run([x])[0], graph.replay([x])[0], absolute: dtype == .int8 ? 1e-5 : 0.1) == nil)
   }
 
+  /// Activations that the graph has quantized are not rounded once more for weights of 8 bits that no integer kernel takes
+  /// with them: those of 16 bits, and those that meet weights with zero points.
+  @Test(arguments: [false, true])
+  func `what has been quantized is not rounded again`(_ isDynamic: Bool) throws {
+    var random = SeededGenerator(seed: 21)
+    let parameters = try Form(dtype: .uint8, block: 1, isAffine: true).parameters(12, 64, &random)
+    let weight = try quantize(Tensor.random([12, 64], using: &random), parameters)
+    var graph = try graph(weight, parameters, bias: nil)
+    if isDynamic {
+      graph.nodes.insert(
+        Node(name: "quantize", op: .dynamicQuantize(Op.DynamicQuantize(.tensor)), inputs: ["x"], outputs: ["xr"]), at: 0
+      )
+    } else {
+      let scale = try QuantizationParameters(scale: 1 / 32767, zeroPoint: 0, dtype: .int16)
+      graph.nodes.insert(
+        contentsOf: [
+          Node(name: "quantize", op: .quantizeLinear(Op.QuantizeLinear(scale)), inputs: ["x"], outputs: ["xq"]),
+          Node(name: "real", op: .dequantizeLinear(Op.DequantizeLinear(scale)), inputs: ["xq"], outputs: ["xr"]),
+        ], at: 0)
+    }
+    graph.nodes[graph.nodes.count - 1].inputs[0] = "xr"
+    let plan = try Plan(graph)
+    #expect(plan.weightOnlyNodes.isEmpty)
+    let x = try Tensor.random([4, 64], using: &random)
+    #expect(try discrepancy(Session(plan).run([x])[0], graph.replay([x])[0], absolute: 1e-5) == nil)
+  }
+
   @Test func `a row that is no number`() throws {
     let layer = try layer(Form(dtype: .int4, block: 32, isAffine: false), 20, 70, seed: 18)
     let session = Session(try Plan(layer.graph))

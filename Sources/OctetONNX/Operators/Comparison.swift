@@ -79,9 +79,14 @@ private func cast(_ node: ONNXNode, _ x: Value, toElement type: ElementType) thr
   }
 }
 
-/// A function of real numbers that only selects among elements, of integers too: they are exact in float32.
+/// A function of real numbers that only selects among elements, of integers too: of what they were quantized from, if that
+/// is known; as numbers they are exact in float32.
 func selection(_ node: ONNXNode, of x: Value, _ function: (Value) throws -> Value) throws -> Value {
   guard isSmall(x.dtype) else { return try function(x) }
+  if let parameters = node.builder.quantization(of: x) {
+    let real = try node.apply(.dequantizeLinear(Op.DequantizeLinear(parameters)), x)
+    return try node.apply(.quantizeLinear(Op.QuantizeLinear(parameters)), function(real))
+  }
   return try cast(node, function(cast(node, x, to: .float32)), to: x.dtype)
 }
 

@@ -320,6 +320,8 @@ private func pad(_ node: ONNXNode, _ pads: [Int], value: Float) throws -> [Value
   guard (before + after).contains(where: { $0 > 0 }) else { return [x] }
   let mode = try node.string("mode", default: "constant")
   if mode == "constant" {
+    // Among integers the value is one of them.
+    let value = node.builder.quantization(of: x).map { ($0.scales[0] * (value - Float($0.zeroPoints[0]))) } ?? value
     return [try selection(node, of: x) { try node.apply(.pad(Op.Pad(before: before, after: after, value: value)), $0) }]
   }
   // What is put on either side are elements of x: every axis is a selection.

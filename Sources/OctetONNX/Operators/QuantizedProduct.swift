@@ -42,6 +42,11 @@ let quantizedOperators: [Operator] =
       return [try quantizedFunction(node) { try pool(node, .average, $0, countIncludePad: counts) }]
     },
     Operator("QLinearConcat", domain: "com.microsoft", mapQLinearConcat),
+    // A condition, then two operands with their parameters, then those of the result.
+    Operator("QLinearWhere", domain: "com.microsoft") { node in
+      let chosen = try node.apply(.where(Op.Where()), node.input(0), node.dequantized(1), node.dequantized(4))
+      return [try node.quantized(chosen, 7, dtype: node.input(1).dtype)]
+    },
   ]
 
 extension ONNXNode {

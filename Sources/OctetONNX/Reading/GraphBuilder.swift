@@ -86,6 +86,7 @@ final class GraphBuilder {
   func emit(_ op: Op, _ operands: [Value?], named base: String) throws -> [Value] {
     if operands.contains(where: { $0?.holdsSizes == true }) { try requireMovement(op) }
     let operands = try widened(operands)
+    if let results = try moved(op, operands, named: base) { return results }
     let types = try op.outputTypes(operands.map { $0?.type })
     for type in types { try type.requireSensible("result") }
     if isFolded(op, operands, types) {

@@ -21,13 +21,18 @@ final class GraphWriter {
   private var stored: Set<String> = []
   /// The bytes of all initializers.
   private(set) var byteCount = 0
-  private var scales: [QuantizationParameters: (scale: String, zeroPoint: String)] = [:]
+  private var scales: [ScaleKey: (scale: String, zeroPoint: String)] = [:]
   private var dynamics: [String: DynamicNames] = [:]
   private let uses: Set<String>
   private let producers: [String: Int]
   private let consumers: [String: [Int]]
   /// Transposed weights by the name of the parameter.
   private var transposed: [String: String] = [:]
+
+  private struct ScaleKey: Hashable {
+    let parameters: QuantizationParameters
+    let weight: String?
+  }
 
   /// The results of a DynamicQuantizeLinear.
   struct DynamicNames {
@@ -120,7 +125,7 @@ final class GraphWriter {
   }
 
   /// The integers that a node dequantizes, if they are a parameter.
-  private func storedWeight(_ node: Node) -> String? {
+  func storedWeight(_ node: Node) -> String? {
     guard case .dequantizeLinear = node.op, let stored = node.inputs[0], graph.parameters[stored] != nil else {
       return nil
     }
@@ -232,11 +237,15 @@ final class GraphWriter {
 
   /// Scale and zero point as initializers, once for all who have the same.
   ///
-  /// - Parameter shape: of the tensor that they quantize, which says how blocks lie.
+  /// - Parameters:
+  ///   - weight: the initializer that they quantize, if it is one. Weights share none: where ONNX Runtime makes weights
+  ///     unsigned (`session.x64quantprecision`), it does so with the zero points, each for one weight only.
+  ///   - shape: of the tensor that they quantize, which says how blocks lie.
   func initializers(
-    _ parameters: QuantizationParameters, shape: [Dimension], named base: String
+    _ parameters: QuantizationParameters, of weight: String?, shape: [Dimension], named base: String
   ) throws -> (scale: String, zeroPoint: String) {
-    if parameters.blockSize == nil, let known = scales[parameters] { return known }
+    let key = ScaleKey(parameters: parameters, weight: weight)
+    if parameters.blockSize == nil, let known = scales[key] { return known }
     var dimensions = parameters.isPerTensor ? [] : [parameters.scales.count]
     if let size = parameters.blockSize, let axis = parameters.axis {
       dimensions = shape.compactMap(\.size)
@@ -248,7 +257,7 @@ final class GraphWriter {
       scale: try constant(Tensor(parameters.scales, shape: dimensions), named: "\(base)_scale"),
       zeroPoint: try constant(zeros, named: "\(base)_zero_point")
     )
-    if parameters.blockSize == nil { scales[parameters] = pair }
+    if parameters.blockSize == nil { scales[key] = pair }
     return pair
   }
 

@@ -40,6 +40,31 @@ extension NodeWriter {
     return emit(op.operatorName, [try input(0), try input(1)])
   }
 
+  /// Of truth values what logic makes of the condition: ONNX Runtime has no Where of them.
+  func select() throws -> String {
+    guard resultType.dtype == .bool else { return emit("Where", [try input(0), try input(1), try input(2)]) }
+    /// An operand that is one truth value.
+    func known(_ index: Int) throws -> Bool? {
+      guard let tensor = parameter(index), tensor.shape.isEmpty else { return nil }
+      return try tensor.item(as: Bool.self)
+    }
+    let condition = try input(0)
+    func unless() -> String { helper("Not", [condition]) }
+    switch (try known(1), try known(2)) {
+    case (true, false): return emit("Identity", [condition])
+    case (false, true): return emit("Not", [condition])
+    case (true, _): return emit("Or", [condition, try input(2)])
+    case (false, _): return emit("And", [unless(), try input(2)])
+    case (_, true): return emit("Or", [unless(), try input(1)])
+    case (_, false): return emit("And", [condition, try input(1)])
+    case (nil, nil):
+      let (chosen, other) = (
+        helper("And", [condition, try input(1)]), helper("And", [unless(), try input(2)])
+      )
+      return emit("Or", [chosen, other])
+    }
+  }
+
   /// ONNX's slope broadcasts from the last axis on.
   func prelu(_ op: Op.PRelu) throws -> String {
     guard let axis = op.axis, type(1).shape != [1] else { return emit("PRelu", [try input(0), try input(1)]) }

@@ -16,7 +16,7 @@ extension NodeWriter {
     case .prelu(let op): [try prelu(op)]
     case .binary(let op): [try binary(op)]
     case .compare(let op): [try compare(op)]
-    case .where: [emit("Where", [try input(0), try input(1), try input(2)])]
+    case .where: [try select()]
     case .cast(let op): [emit("Cast", [try input(0)], [Attribute.int("to", ElementType(op.dtype).rawValue)])]
     case .softmax(let op):
       [emit(op.isLogarithm ? "LogSoftmax" : "Softmax", [try input(0)], [Attribute.int("axis", op.axis)])]

@@ -90,7 +90,8 @@ extension NodeWriter {
   private func dynamicProduct(_ weight: GraphWriter.QuantizedWeight) throws -> String {
     let (stored, parameters) = try transposed(weight)
     let x = writer.dynamic(value(0)!)!
-    let (scale, zero) = try writer.initializers(parameters, shape: type(1).shape.reversed(), named: weight.name)
+    let (scale, zero) = try writer.initializers(
+      parameters, of: stored, shape: type(1).shape.reversed(), named: weight.name)
     let sums = emit("MatMulInteger", [x.integers, stored, x.zeroPoint, parameters.hasZeroZeroPoints ? "" : zero])
     let real = emit("Cast", [sums], [Attribute.int("to", ElementType.float.rawValue)])
     return emit("Mul", [real, helper("Mul", [x.scale, scale])])

@@ -7,7 +7,7 @@ extension NodeWriter {
     var x = try input(0)
     // ONNX's integers end where their type ends.
     if parameters.range != parameters.dtype.quantizedRange { x = try clippedToRange(x, parameters) }
-    let (scale, zero) = try writer.initializers(parameters, shape: type(0).shape, named: value(0)!)
+    let (scale, zero) = try writer.initializers(parameters, of: nil, shape: type(0).shape, named: value(0)!)
     return emit("QuantizeLinear", [x, scale, zero], attributes(parameters))
   }
 
@@ -25,13 +25,17 @@ extension NodeWriter {
   }
 
   func dequantizeLinear(_ op: Op.DequantizeLinear) throws -> String {
-    try dequantized(input(0), op.parameters, shape: type(0).shape, named: value(0)!)
+    let integers = try input(0)
+    return try dequantized(
+      integers, op.parameters, isWeight: writer.storedWeight(node) != nil, shape: type(0).shape, named: value(0)!)
   }
 
   func dequantized(
-    _ integers: String, _ parameters: QuantizationParameters, shape: [Dimension], named base: String
+    _ integers: String, _ parameters: QuantizationParameters, isWeight: Bool = true, shape: [Dimension],
+    named base: String
   ) throws -> String {
-    let (scale, zero) = try writer.initializers(parameters, shape: shape, named: base)
+    let (scale, zero) = try writer.initializers(
+      parameters, of: isWeight ? integers : nil, shape: shape, named: base)
     return emit("DequantizeLinear", [integers, scale, zero], attributes(parameters))
   }
 
@@ -62,8 +66,8 @@ extension NodeWriter {
   /// The unit of each channel's bias if all of them do; `nil` otherwise.
   private func biasScales() throws -> [Float]? {
     guard let bias = try parameter(2)?.scalars(as: Float.self), let x = writer.activationParameters(value(0)!),
-      let weight = writer.quantizedWeight(value(1)!), weight.parameters.hasZeroZeroPoints,
-      weight.parameters.isPerTensor || weight.parameters.axis == 0, weight.parameters.blockSize == nil,
+      let weight = writer.quantizedWeight(value(1)!), weight.parameters.isPerTensor || weight.parameters.axis == 0,
+      weight.parameters.blockSize == nil,
       let result = writer.resultScale(node.outputs[0])
     else { return nil }
     let scales = bias.indices.map { x.scales[0] * weight.parameters.scales[weight.parameters.isPerTensor ? 0 : $0] }
@@ -90,7 +94,7 @@ extension NodeWriter {
       let parameters = try QuantizationParameters(scale: abs(number), zeroPoint: isNegative ? 1 : 0, dtype: x.dtype)
       let one = try quantize(Tensor(number), parameters)
       let stored = try writer.constant(one, named: "\(value(place)!)_quantized")
-      let (scale, zero) = try writer.initializers(parameters, shape: [], named: value(place)!)
+      let (scale, zero) = try writer.initializers(parameters, of: nil, shape: [], named: value(place)!)
       let operand = helper("DequantizeLinear", [stored, scale, zero])
       let other = try input(1 - place)
       return emit(function.operatorName, place == 0 ? [operand, other] : [other, operand])
