@@ -41,7 +41,7 @@ public func apply(_ op: Op, _ inputs: [Tensor?]) throws -> [Tensor] {
   }
   _ = try InstructionSet.chosen()
   return try naming(op.kind.rawValue) {
-    _ = try op.outputTypes(inputs.map { $0?.type })
+    for type in try op.outputTypes(inputs.map { $0?.type }) { try type.requireMemory("result") }
     if let tape = inputs.lazy.compactMap({ $0?.origin?.tape }).first { return try tape.record(op, inputs) }
     return try op.operation.evaluate(inputs)
   }

@@ -80,7 +80,9 @@ extension Lowering {
     let bias = node.inputs.count > 2 ? node.inputs[2] : nil
     let biasValue = try constant(bias)
     guard let weightName = node.inputs[1], let floatWeight = try constant(weightName), bias == nil || biasValue != nil,
-      elementCount(of: floatWeight.shape) > 0
+      elementCount(of: floatWeight.shape) > 0,
+      // The kernel has weights for every place modulo the stride.
+      attributes.stride.height * attributes.stride.width <= 1 << 12
     else { return try lowerReference(node) }
     var weight = floatWeight
     var scales: [Float]?

@@ -1,5 +1,4 @@
 import CKernels
-import Foundation
 import OctetCore
 import OctetGraph
 
@@ -20,9 +19,6 @@ final class PreparedRun {
   /// Bytes of the memory.
   let byteCount: Int
 
-  /// What the values of one run may take together; asking the system for more would end the process.
-  static let largestSize = Int(clamping: ProcessInfo.processInfo.physicalMemory) / 2
-
   /// - Throws: `OctetError` if the inputs do not fit the plan, or their values no memory.
   init(_ plan: Plan, _ inputs: [Tensor], threads: Int) throws {
     self.plan = plan
@@ -32,7 +28,7 @@ final class PreparedRun {
     var graph = plan.graph
     for index in inputs.indices { graph.inputs[index].type = inputs[index].type }
     let shapes = Shapes(slots: plan.slots, types: try graph.validated().types, threads: threads)
-    for slot in plan.slots.indices where shapes.byteCount(slot) > Self.largestSize {
+    for slot in plan.slots.indices where shapes.byteCount(slot) > largestByteCount {
       throw OctetError(
         .unsupported, plan.slots[slot].value, expected: "a value that fits into memory",
         found: "\(shapes.types[plan.slots[slot].value]!)")
@@ -42,9 +38,9 @@ final class PreparedRun {
     let workspace = try plan.steps.map { try $0.workspaceSize(shapes) }.max() ?? 0
     let results = plan.outputs.reduce(0) { $0 + shapes.byteCount($1) }
     byteCount = size + workspace + scratch * threads
-    guard byteCount + results <= Self.largestSize else {
+    guard byteCount + results <= largestByteCount else {
       throw OctetError(
-        .unsupported, "inputs of \(inputs.map(\.shape))", expected: "values of at most \(Self.largestSize) bytes",
+        .unsupported, "inputs of \(inputs.map(\.shape))", expected: "values of at most \(largestByteCount) bytes",
         found: "\(byteCount + results)")
     }
     memory = Memory(

@@ -106,7 +106,7 @@ public final class Session {
     prepared.insert(run, at: 0)
     // Old shapes make room for new ones, in number and in bytes.
     while prepared.count > Self.keptShapes
-      || prepared.count > 1 && prepared.reduce(0, { $0 + $1.byteCount }) > PreparedRun.largestSize
+      || prepared.count > 1 && prepared.reduce(0, { $0 + $1.byteCount }) > largestByteCount
     {
       prepared.removeLast()
     }

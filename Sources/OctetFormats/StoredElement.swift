@@ -32,13 +32,7 @@ enum StoredElement: Equatable {
 
   /// Bytes of a tensor of this shape in the file; `nil` for a negative or absurdly large dimension.
   func byteCount(of shape: [Int]) -> Int? {
-    var count = 1
-    for size in shape {
-      let (product, overflow) = count.multipliedReportingOverflow(by: size)
-      guard size >= 0, !overflow, product <= 1 << 48 else { return nil }
-      count = product
-    }
-    return count * byteWidth
+    checkedElementCount(of: shape).map { $0 * byteWidth }
   }
 
   /// The tensor whose elements are `bytes` in row-major order. It borrows them from `owner` if they are of one of our

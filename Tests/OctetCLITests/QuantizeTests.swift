@@ -96,4 +96,32 @@ struct QuantizeTests {
       #expect(try files.names == ["images.npz", "nan.npz", "wrong.npz"])
     }
   }
+
+  /// In an ONNX file a residual sum is an operation of its own, in a saved model a part of the convolution.
+  @Test func residualSums() throws {
+    final class Block: Module {
+      let first = Conv2d(1, 4, kernelSize: 3, padding: 1)
+      let second = Conv2d(4, 4, kernelSize: 3, padding: 1)
+
+      override func forward(_ x: Tensor) throws -> Tensor {
+        let y = try relu(first(x))
+        return try relu(second(y) + y)
+      }
+    }
+    try ModelFiles.use { files in
+      let net = Block()
+      try net.initialize(seed: 4)
+      try net.trace(TensorType(.float32, [.symbolic("n"), 1, 8, 8])).saveONNX(to: files.path("r.onnx"))
+      let data = try files.put(["x": files.digits(16)], "images.npz")
+      for (output, kinds) in [("q.onnx", [Op.Kind.conv, .conv, .add]), ("q.safetensors", [.conv, .conv])] {
+        let figures = try Octet.json(
+          "quantize", files.path("r.onnx"), "--calibration", data, "--output", files.path(output), "--json")
+        #expect(((figures["figures"] as! [String: Any])["outputs"] as! [[String: Any]])[0]["sqnr_db"] as! Double > 25)
+        let path = files.path(output)
+        let graph = try output.hasSuffix(".onnx") ? Graph(onnx: path) : Graph(contentsOf: path)
+        #expect(graph.nodes.map(\.op.kind).filter { [.conv, .add].contains($0) } == kinds)
+        #expect(try Plan(graph).integerNodes.count >= kinds.count)
+      }
+    }
+  }
 }

@@ -220,4 +220,25 @@ struct RunTests {
       #expect(help.code == 0 && help.output.contains("Example: octet \(command)"))
     }
   }
+
+  /// A few bytes that say that there is much of nothing.
+  @Test func samplesOfNothing() throws {
+    try ModelFiles.use { files in
+      let x = TensorType(.float32, [.symbolic("n"), .symbolic("m")])
+      let graph = try Graph(
+        inputs: [Graph.Input(name: "x", type: x)],
+        nodes: [Node(name: "relu", op: .unary(.relu), inputs: ["x"], outputs: ["y"])],
+        outputs: [Graph.Output(name: "y", value: "y")], parameters: [:])
+      try graph.save(to: files.path("relu.safetensors"))
+      func run(_ count: Int) throws -> Octet.Result {
+        let data = try files.put(["x": Tensor(zeros: [count, 0])], "x.npz")
+        return try Octet.run(
+          "run", files.path("relu.safetensors"), "--inputs", data, "--output", files.path("y.npz"))
+      }
+      #expect(try run(3).code == 0)
+      #expect(try files.read("y.npz")["y"]?.shape == [3, 0])
+      let result = try run(1 << 20)
+      #expect(result.code == 1 && result.errors.contains("samples that have elements"), "\(result.errors)")
+    }
+  }
 }

@@ -310,4 +310,10 @@ struct OperationErrorTests {
     let blocks = try QuantizationParameters(scales: [1], zeroPoints: [0], dtype: .int8, axis: 0, blockSize: huge)
     #expect(try quantize(Tensor([Float(2), 3], shape: [2]), blocks).scalars(as: Int8.self) == [2, 3])
   }
+
+  /// Results that no machine has memory for, or that have more elements than anything.
+  @Test(arguments: [[1 << 46], [1 << 62, 1 << 62], [0, 1 << 62, 4]]) func resultsWithoutEnd(_ shape: [Int]) throws {
+    let error = octetError { try Self.float(1).expand(shape) }
+    #expect(error?.subject.hasPrefix("expand: result") == true, "\(String(describing: error))")
+  }
 }

@@ -126,4 +126,15 @@ import Testing
       #expect(try discrepancy(session.run(x)[0], before[0], absolute: 0, relative: 0) == nil)
     }
   }
+
+  /// A stride of which no kernel has weights for every place.
+  @Test func aTransposedConvolutionWithAStrideWithoutEnd() throws {
+    let op = Op.ConvTranspose(stride: Size2D(1, Int(Int32.max)))
+    let graph = try Graph(
+      inputs: [.init(name: "x", type: TensorType(.float32, fixed: [1, 1, 1, 1]))],
+      nodes: [Node(name: "f", op: .convTranspose(op), inputs: ["x", "w"], outputs: ["y"])],
+      outputs: [.init(name: "y", value: "y")],
+      parameters: ["w": Parameter(try Tensor([3 as Float], shape: [1, 1, 1, 1]))])
+    #expect(try Session(Plan(graph), threads: 1)(Tensor([2 as Float], shape: [1, 1, 1, 1])).floats == [6])
+  }
 }

@@ -109,6 +109,8 @@ import Testing
 
   @Test func fields() throws {
     try check(safetensors(#"{"a":{"shape":[0],"data_offsets":[0,0]}}"#), "a: dtype")
+    try check(
+      safetensors(#"{"a":{"dtype":"U8","shape":[0,4611686018427387904,4],"data_offsets":[0,0]}}"#), "a: shape")
     try check(safetensors(#"{"a":{"dtype":"U8","data_offsets":[0,0]}}"#), "a: shape")
     try check(safetensors(#"{"a":{"dtype":"U8","shape":[0]}}"#), "a: data_offsets")
     try check(safetensors(#"{"a":{"dtype":"U8","dtype":"U8","shape":[0],"data_offsets":[0,0]}}"#), "a: dtype")

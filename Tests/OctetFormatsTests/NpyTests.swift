@@ -85,6 +85,9 @@ import Testing
     try check("{'descr': '<f4', 'fortran_order': False, 'shape': (-2, 3), }", "shape")
     try check("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296), }", "shape")
     try check("{'descr': '<f4', 'fortran_order': True, 'shape': (1099511627776,), }", "elements")
+    // Nothing, but much of it.
+    try check("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 4611686018427387904, 4), }", "shape")
+    try check("{'descr': '<f4', 'fortran_order': True, 'shape': (1099511627776, 0), }", "shape")
     try check("{'descr': '<c8', 'fortran_order': False, 'shape': (3,), }", "descr", .unsupported)
     try check("{'descr': '|O', 'fortran_order': False, 'shape': (3,), }", "descr", .unsupported)
     try check("{'descr': '>i2', 'fortran_order': False, 'shape': (12,), }", "descr", .unsupported)

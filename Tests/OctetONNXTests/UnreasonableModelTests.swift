@@ -69,6 +69,11 @@ import Testing
       (Proto.node("ArgMin", ["x"], ["y"], Proto.attribute("axis", 1), last), [2, long], []),
       (Proto.node("EyeLike", ["x"], ["y"]), [1 << 20, 1 << 20], []),
       (Proto.node("Trilu", ["x"], ["y"]), [1 << 20, 1 << 20], []),
+      (Proto.node("Hardmax", ["x"], ["y"]), [2, 1 << 20], []),
+      (
+        Proto.node("Pad", ["x", "pads"], ["y"], Proto.attribute("mode", "edge")), [long],
+        [Proto.tensor("pads", [2], [1, 0])]
+      ),
     ]
     for (node, shape, initializers) in cases {
       let error = error([node], shape, initializers)
@@ -76,6 +81,76 @@ import Testing
     }
     let groups = Proto.node("GroupNormalization", ["x", "s", "s"], ["y"], Proto.attribute("num_groups", 1))
     #expect(error([groups], [1, long, 2], [Proto.tensor("s", [1], [1 as Float])], opset: 18)?.code == .unsupported)
+  }
+
+  /// The same of constants that a file makes of nothing.
+  @Test func listsAsLongAsAConstant() {
+    func made(_ name: String, _ shape: [Int]) -> ([ProtocolBuffer], ProtocolBuffer) {
+      let ones = Proto.tensor("one", type: 9, [1], raw: [1])
+      let node = Proto.node(
+        "ConstantOfShape", ["\(name)_shape"], [name], ProtocolBuffer().adding(1, "value").adding(5, ones).adding(20, 4))
+      return ([node], Proto.tensor("\(name)_shape", [shape.count], shape))
+    }
+    let (row, rowShape) = made("row", [1, 1 << 13])
+    let (column, columnShape) = made("column", [1 << 13, 1])
+    let (line, lineShape) = made("line", [1 << 25])
+    for type in ["Equal", "Add"] {
+      let nodes = row + column + [Proto.node(type, ["row", "column"], ["y"])]
+      #expect(error(nodes, [1], [rowShape, columnShape])?.code == .unsupported, "\(type)")
+    }
+    for nodes in [
+      [Proto.node("NonZero", ["line"], ["y"])], [Proto.node("ReduceSum", ["line"], ["y"])],
+      [Proto.node("Reshape", ["x", "line"], ["y"])], [Proto.node("Unsqueeze", ["x", "line"], ["y"])],
+    ] {
+      #expect(error(line + nodes, [1], [lineShape])?.code == .unsupported)
+    }
+    // A cast needs no list.
+    let cast = Proto.node("Cast", ["line"], ["y"], Proto.attribute("to", 1))
+    #expect(error(line + [cast], [1], [lineShape]) == nil)
+  }
+
+  /// A range that leads away from its end is empty, however far that is.
+  @Test(arguments: [-1e-30, -0.0, .nan] as [Float]) func rangesOfExtremeSteps(_ step: Float) throws {
+    let range = Proto.node("Range", ["start", "limit", "step"], ["range"])
+    let graph = Proto.graph(
+      [range, Proto.node("Concat", ["x", "range"], ["y"], Proto.attribute("axis", 0))],
+      inputs: [Proto.value("x", [3])],
+      initializers: [
+        Proto.tensor("start", [], [0] as [Float]), Proto.tensor("limit", [], [1e38] as [Float]),
+        Proto.tensor("step", [], [step]),
+      ])
+    let read = { try ONNXModel(bytes: Proto.model(graph)).graph }
+    if step.isNaN {
+      #expect(octetError { try read() }?.code == .unsupported)
+    } else {
+      #expect(try read().types["y"] == TensorType(.float32, [3]))
+    }
+  }
+
+  /// A mean over many more channels than there are costs no more than one over all.
+  @Test func aWindowWithoutEnd() throws {
+    let lrn = Proto.node(
+      "LRN", ["ones"], ["y"], Proto.attribute("size", Int(Int32.max)), Proto.attribute("alpha", Float(Int32.max)),
+      Proto.attribute("beta", 1 as Float))
+    let ones = Proto.tensor("ones", [1, 2, 1, 1], [1, 1] as [Float])
+    let graph = Proto.graph([lrn], inputs: [Proto.value("x", [1])], initializers: [ones])
+    let read = try ONNXModel(bytes: Proto.model(graph)).graph
+    // 1 / (1 + alpha / size · 2)
+    #expect(try read.replay([.counting([1])])[0].floats.allSatisfy { abs($0 - 1 / 3) < 1e-6 })
+  }
+
+  @Test func axesWithoutEnd() {
+    let axes = Proto.tensor("axes", [2000], Array(0..<2000))
+    #expect(error([Proto.node("Unsqueeze", ["x", "axes"], ["y"])], [2], [axes]) != nil)
+  }
+
+  /// A bias with an axis too many, whose size is open.
+  @Test func aBiasOfUnknownSize() {
+    let weights = Proto.tensor("w", [1, 1, 1], [1] as [Float])
+    let graph = Proto.graph(
+      [Proto.node("RNN", ["x", "w", "w", "b"], ["y"], Proto.attribute("hidden_size", 1))],
+      inputs: [Proto.value("x", [1, 1, 1]), Proto.value("b", [1, 2, "n"])], initializers: [weights])
+    #expect(octetError { try ONNXModel(bytes: Proto.model(graph)) }?.description.contains("rank 2") == true)
   }
 
   /// Products of constants that a file makes of nothing are left for running; small ones are computed.

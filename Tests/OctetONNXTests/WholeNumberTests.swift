@@ -76,4 +76,28 @@ import Testing
     let again = try ONNXModel(bytes: graph.onnxBytes()).graph
     #expect(try again.replay([x])[0].scalars(as: Int64.self) == [2, 6, 20])
   }
+
+  /// What needs 64 bits, and what does not fit into them and wraps around.
+  @Test(
+    arguments: [
+      ("Add", 1 << 40, 1 << 40, 1 << 41), ("Add", .max, 1, .min), ("Sub", .min, 1, .max), ("Mul", 1 << 40, 3, 3 << 40),
+      ("Mul", 1 << 62, 4, 0), ("Div", .min, -1, .min), ("Div", -7, -2, 3), ("Mod", .min, -1, 0), ("Mod", -7, 2, 1),
+      ("Mod", 7, -2, -1), ("Pow", -1, .max, -1), ("Min", .min, .max, .min),
+    ] as [(String, Int, Int, Int)])
+  func ofSixtyFourBits(_ type: String, _ a: Int, _ b: Int, _ expected: Int) throws {
+    let node = Proto.node(type, ["x", "b"], ["y"])
+    #expect(try run([node], [Int64(a)], shape: [1], [scalar("b", b)]).scalars(as: Int64.self) == [Int64(expected)])
+    // The same of numbers that are known while reading.
+    let known = Proto.node(type, ["a", "b"], ["known"])
+    let sum = Proto.node("Concat", ["x", "known"], ["y"], Proto.attribute("axis", 0))
+    let both = try run([known, sum], [5], shape: [1], [Proto.tensor("a", [1], [a]), scalar("b", b)])
+    #expect(try both.scalars(as: Int64.self) == [5, Int64(expected)])
+  }
+
+  @Test(arguments: [("ReduceSum", 3 << 40), ("ReduceProd", 1 << 61), ("ReduceMax", 1 << 41), ("ReduceMin", 1 << 40)])
+  func reductionsOfSixtyFourBits(_ type: String, _ expected: Int) throws {
+    let numbers: [Int64] = type == "ReduceProd" ? [1 << 40, 1 << 21] : [1 << 40, 1 << 41]
+    let node = Proto.node(type, ["x"], ["y"], Proto.attribute("keepdims", 0))
+    #expect(try run([node], numbers, shape: [2]).scalars(as: Int64.self) == [Int64(expected)])
+  }
 }

@@ -223,4 +223,16 @@ import Testing
       #expect(found.zeroPoints == expected.zeroPoints, "\(text)")
     }
   }
+
+  /// Values so near to 0 that a float32 cannot say how wide a bin is.
+  @Test(arguments: [Float.leastNonzeroMagnitude, 1e-42]) func denormalValues(_ largest: Float) throws {
+    let observers: [any Observer] = [
+      HistogramObserver(), HistogramObserver(dtype: .int8, scheme: .symmetric), MSEObserver(), EntropyObserver(),
+      PercentileObserver(),
+    ]
+    for var observer in observers {
+      try observer.observe(Tensor([0, largest], shape: [2]))
+      #expect(try observer.calculateQParams().scales == [.ulpOfOne])
+    }
+  }
 }

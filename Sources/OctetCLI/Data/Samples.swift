@@ -208,6 +208,11 @@ final class Samples {
     guard measure.samples > 0 else {
       throw OctetError(.invalidArgument, "input \(input.name)", expected: "one sample or more", found: "\(type.shape)")
     }
+    // A few bytes can say that there is much of nothing.
+    guard measure.samples <= 1 << 16 || !type.shape.contains(0) else {
+      throw OctetError(
+        .invalidArgument, "input \(input.name)", expected: "samples that have elements", found: "\(type.shape)")
+    }
     return measure
   }
 

@@ -126,7 +126,13 @@ struct Quantization {
       return Outcome(result, report)
     }
     let prepared = try graph.prepareGPTQ(map)
-    try calibrate { samples, _ in try prepared.calibrate(samples) }
+    try calibrate { samples, show in
+      try prepared.calibrate(
+        samples.enumerated().lazy.map { number, sample -> [String: Tensor] in
+          show(number + 1)
+          return sample
+        })
+    }
     let progress = Progress("GPTQ", total: 100)
     defer { progress.finish() }
     let (linear, report) = try prepared.convert { progress.show(Int($0.fraction * 100)) }

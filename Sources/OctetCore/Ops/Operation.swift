@@ -89,11 +89,18 @@ extension TensorType {
   }
 
   /// Checks that sizes are not negative and their product is one that tensors can have, so that arithmetic with them
-  /// does not overflow.
+  /// does not overflow; and that they are few enough to be handled one by one.
   package func requireSensible(_ name: String) throws {
-    guard checkedElementCount(of: shape.map { $0.size ?? 1 }) != nil else {
+    guard rank <= 1 << 10, checkedElementCount(of: shape.map { $0.size ?? 1 }) != nil else {
       throw OctetError(.shapeMismatch, name, expected: "a shape of sensible sizes", found: "\(self)")
     }
+  }
+
+  /// Checks that there may be a tensor of this type, whose sizes are known.
+  func requireMemory(_ name: String) throws {
+    try requireSensible(name)
+    guard let shape = fixedShape, dtype.byteCount(of: elementCount(of: shape)) > largestByteCount else { return }
+    throw OctetError(.unsupported, name, expected: "a value that fits into memory", found: "\(self)")
   }
 
   /// The axis counted from the front; negative axes count from the end.

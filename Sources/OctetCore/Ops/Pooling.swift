@@ -112,11 +112,14 @@ extension Op {
     /// What an average divides by: the elements inside, or the window clipped to the padded input.
     private func divisor(_ oy: Int, _ ox: Int, _ h: Int, _ w: Int, inside: Int) -> Int {
       guard countIncludePad else { return max(inside, 1) }
-      let y = oy * stride.height - padding.top
-      let x = ox * stride.width - padding.left
-      let rows = (0..<kernel.height).count { y + $0 * dilation.height < h + padding.bottom }
-      let columns = (0..<kernel.width).count { x + $0 * dilation.width < w + padding.right }
+      let rows = places(oy * stride.height - padding.top, dilation.height, kernel.height, before: h + padding.bottom)
+      let columns = places(ox * stride.width - padding.left, dilation.width, kernel.width, before: w + padding.right)
       return rows * columns
+    }
+
+    /// How many elements of a window that begins at `start` lie before an end.
+    private func places(_ start: Int, _ dilation: Int, _ kernel: Int, before end: Int) -> Int {
+      start < end ? min(kernel, (end - start - 1) / dilation + 1) : 0
     }
 
     /// Whether an average divides by another number where a window reaches beyond the padding. Kernels, which divide by

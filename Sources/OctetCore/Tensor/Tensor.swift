@@ -283,15 +283,17 @@ extension TensorStorage {
 package func elementCount(of shape: [Int]) -> Int { shape.reduce(1, *) }
 
 /// The product of a shape's dimensions; `nil` if one of them is negative, or if those that are not 0 make more elements
-/// than a tensor can have. (So no part of an empty shape overflows either.)
-func checkedElementCount(of shape: [Int]) -> Int? {
+/// than a tensor can have. (So no part of an empty shape overflows either; and it may not pretend much, since loops go over
+/// nothing too.)
+package func checkedElementCount(of shape: [Int]) -> Int? {
   var count = 1
   for size in shape where size != 0 {
     let (product, overflow) = count.multipliedReportingOverflow(by: size)
     guard size > 0, !overflow, product <= 1 << 48 else { return nil }
     count = product
   }
-  return shape.contains(0) ? 0 : count
+  guard shape.contains(0) else { return count }
+  return count <= 1 << 30 ? 0 : nil
 }
 
 private func requireElementCount(of shape: [Int]) throws -> Int {

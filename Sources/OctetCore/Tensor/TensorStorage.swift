@@ -6,6 +6,13 @@
   import Darwin
 #endif
 
+/// Bytes that a value may take, and those of one run together: half of what the machine has. Asking the system for more
+/// would end the process.
+package let largestByteCount: Int = {
+  let (pages, size) = (sysconf(Int32(_SC_PHYS_PAGES)), sysconf(Int32(_SC_PAGESIZE)))
+  return pages > 0 && size > 0 ? pages / 2 * size : .max
+}()
+
 /// A block of memory, 64-byte aligned, that tensors share until one of them writes.
 package final class TensorStorage: @unchecked Sendable {
   package static let alignment = 64

@@ -89,12 +89,11 @@ private func filled(_ node: ONNXNode, _ value: Value, _ shape: [Int]) throws -> 
   let limit = 1 << 24
   if operands[0].dtype == .float32 {
     let numbers = try operands.map { try Double($0.item(as: Float.self)) }
-    let count = ((numbers[1] - numbers[0]) / numbers[2]).rounded(.up)
-    guard count < Double(limit) else { throw node.unsupported("range", expected: "at most \(limit)", found: count) }
+    let steps = ((numbers[1] - numbers[0]) / numbers[2]).rounded(.up)
+    guard steps < Double(limit) else { throw node.unsupported("range", expected: "at most \(limit)", found: steps) }
+    let count = Int(max(steps, 0))
     return [
-      node.constant(
-        try Tensor(
-          (0..<max(Int(count), 0)).map { Float(numbers[0] + Double($0) * numbers[2]) }, shape: [max(Int(count), 0)]))
+      node.constant(try Tensor((0..<count).map { Float(numbers[0] + Double($0) * numbers[2]) }, shape: [count]))
     ]
   }
   let numbers = try operands.flatMap { try $0.integers("range") }
@@ -114,18 +113,16 @@ private func filled(_ node: ONNXNode, _ value: Value, _ shape: [Int]) throws -> 
   guard let shape = x.type.fixedShape, shape.count == 2 else {
     throw node.unsupported("x", expected: "a matrix of fixed shape", found: x.type)
   }
-  _ = try node.listed(shape[0], shape[1])
   let offset = try node.int("k", default: 0)
   let dtype = try node.optionalInt("dtype").map { try ElementType(number: $0, "dtype").requireDType("dtype") }
-  return [try cast(node, node.constant(eye(shape[0], shape[1], offset: offset)), to: dtype ?? x.dtype)]
+  return [try cast(node, eye(node, shape[0], shape[1], offset: offset), to: dtype ?? x.dtype)]
 }
 
 /// Ones on a diagonal, which may start `offset` places further right.
-func eye(_ rows: Int, _ columns: Int, offset: Int = 0) throws -> Tensor {
-  try TensorType(.float32, fixed: [rows, columns]).requireSensible("matrix")
+func eye(_ node: ONNXNode, _ rows: Int, _ columns: Int, offset: Int = 0) throws -> Value {
   let offset = min(max(offset, -1 << 31), 1 << 31)
-  return try Tensor(
-    (0..<rows * columns).map { $0 % columns == $0 / columns + offset ? Float(1) : 0 }, shape: [rows, columns])
+  let numbers = (0..<(try node.listed(rows, columns))).map { $0 % columns == $0 / columns + offset ? Float(1) : 0 }
+  return node.constant(try Tensor(numbers, shape: [rows, columns]))
 }
 
 @Sendable private func mapDropout(_ node: ONNXNode) throws -> [Value] {

@@ -51,6 +51,7 @@ let indexingOperators = [
   Operator("ReverseSequence", mapReverseSequence),
   Operator("NonZero") { node in
     let x = try node.constant(node.input(0), "x")
+    _ = try node.listed(x.rank, x.count)
     let places = try x.numbers("x").enumerated().filter { $0.element != 0 }.map(\.offset)
     var coordinates: [Int64] = []
     for axis in 0..<x.rank {
@@ -275,8 +276,7 @@ private func scattered(_ node: ONNXNode, _ x: Value, _ updates: Value, at places
   let values = try node.constant(node.input(2), "values")
   guard try values.count == 2 else { throw node.invalid("values", expected: "two", found: values.type) }
   let pair = node.constant(values, "values")
-  let one = try eye(depth, depth).scalars(as: Float.self).map { Int64($0) }
-  let table = try node.apply(.gather(Op.Gather()), pair, node.constant(Tensor(one, shape: [depth, depth])))
+  let table = try node.apply(.gather(Op.Gather()), pair, cast(node, eye(node, depth, depth), to: .int64))
   let rows = try node.apply(.gather(Op.Gather()), table, indices)
   let axis = try node.axis(node.int("axis", default: -1), rank: rows.rank)
   return [try movingLastAxis(node, rows, to: axis)]
@@ -329,9 +329,7 @@ private func pad(_ node: ONNXNode, _ pads: [Int], value: Float) throws -> [Value
     guard let size = x.shape[axis].size, size > 0 else {
       throw node.unsupported("x", expected: "a fixed size along axis \(axis)", found: x.type)
     }
-    guard before[axis] + after[axis] <= 1 << 24 else {
-      throw node.unsupported("pads", expected: "at most 2²⁴", found: pads)
-    }
+    _ = try node.listed(before[axis] + size + after[axis])
     let indices = try (-before[axis]..<size + after[axis]).map { try source($0, size, mode, node) }
     x = try node.apply(.gather(Op.Gather(axis: axis)), x, node.integers(indices))
   }

@@ -35,10 +35,7 @@ private func combined(
   }
   let sizes = node.builder.sizes
   let shape = try broadcastShape(a, b)
-  let count = elementCount(of: shape)
-  guard count <= 1 << 24 else {
-    throw node.unsupported("operands", expected: "at most 2²⁴ whole numbers", found: count)
-  }
+  let count = try node.listed(elementCount(of: shape))
   let (x, y) = (try WholeNumbers(a, shape), try WholeNumbers(b, shape))
   let results = try (0..<count).map { index -> Int64 in
     let (left, right) = (x[index], y[index])
@@ -110,6 +107,7 @@ func foldedModulo(_ node: ONNXNode, _ a: Value, _ b: Value, signOfDividend: Bool
 }
 
 func foldedUnary(_ node: ONNXNode, _ function: Op.Unary, _ x: Tensor) throws -> Value {
+  _ = try node.listed(x.count)
   let numbers = try x.integers("operand").map { Int64($0) }
   let results: [Int64]
   switch function {
@@ -126,8 +124,9 @@ func foldedUnary(_ node: ONNXNode, _ function: Op.Unary, _ x: Tensor) throws -> 
 func foldedComparison(_ node: ONNXNode, _ comparison: Op.Compare, _ a: Value, _ b: Value) throws -> Value {
   let sizes = node.builder.sizes
   let shape = try broadcastShape(a, b)
+  let count = try node.listed(elementCount(of: shape))
   let (x, y) = (try WholeNumbers(a, shape), try WholeNumbers(b, shape))
-  let results = try (0..<elementCount(of: shape)).map { index -> Bool in
+  let results = try (0..<count).map { index -> Bool in
     var (left, right) = (x[index], y[index])
     let isSize = (a.holdsSizes && sizes.isSymbolic(left), b.holdsSizes && sizes.isSymbolic(right))
     switch isSize {
@@ -158,6 +157,8 @@ func foldedCast(_ node: ONNXNode, _ x: Value, to dtype: DType) throws -> Value? 
     // A size stays one in any type of whole numbers.
     return dtype == .int32 || dtype == .int64 ? x : nil
   }
+  // Of many numbers no list is made: the operation casts them.
+  guard try tensor.count <= 1 << 24 else { return nil }
   if tensor.dtype == .float32 {
     guard dtype != .float32 else { return x }
     let whole = try tensor.scalars(as: Float.self).map { number -> Int64 in

@@ -156,7 +156,7 @@ func flattenedSoftmax(_ node: ONNXNode, _ x: Value, axis: Int, isLogarithm: Bool
   let axis = try node.axis(node.int("axis", default: -1), rank: x.rank)
   guard let size = x.shape[axis].size else { throw node.unsupported("x", expected: "a fixed size", found: x.type) }
   let places = try node.apply(.argmax(Op.ArgMax(axis: axis, keepDimensions: false)), x)
-  let rows = try node.apply(.gather(Op.Gather()), node.constant(eye(size, size)), places)
+  let rows = try node.apply(.gather(Op.Gather()), eye(node, size, size), places)
   return [try movingLastAxis(node, rows, to: axis)]
 }
 

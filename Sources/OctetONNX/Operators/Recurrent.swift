@@ -37,6 +37,7 @@ let recurrentOperators = [
   _ = try node.listed(directions, hidden, max(features, state))
   let zeros = node.constant(try Tensor(zeros: [directions, 2 * hidden]))
   let bias = node.optionalInput(3) ?? zeros
+  guard bias.rank == 2 else { throw node.invalid("B", expected: "rank 2", found: bias.type) }
   let halves = try node.results(.split(Op.Split([hidden, hidden], axis: 1)), bias)
   // Beyond ±88 a sigmoid is 0 or 1 in float32.
   let biases = try node.results(

@@ -72,6 +72,7 @@ private struct Reduction: Sendable {
 
   /// Of whole numbers that are known: what shape arithmetic does (products and sums of sizes).
   private func folded(_ node: ONNXNode, _ x: Tensor, _ axes: [Int]?) throws -> Value {
+    _ = try node.listed(x.count)
     let numbers = try x.integers("operand")
     let all = try (axes ?? []).map { try node.axis($0, rank: x.rank) }
     guard x.rank <= 1 || axes == nil || Set(all).count == x.rank, !squares, !logarithm else {

@@ -29,7 +29,7 @@ extension ONNXNode {
     guard let tensor = value.constant else {
       throw unsupported(what, expected: "a constant, or made of shapes", found: value.name)
     }
-    if !value.holdsSizes { return try tensor.integers(what).map(Dimension.fixed) }
+    if !value.holdsSizes { return try integers(value, what).map(Dimension.fixed) }
     return try tensor.scalars(as: Int64.self).map(builder.sizes.dimension)
   }
 

@@ -41,7 +41,9 @@ struct ONNXNode {
 
   /// The integers that an operand holds, which must be known.
   func integers(_ value: Value, _ what: String) throws -> [Int] {
-    try constant(value, what).integers(what)
+    let tensor = try constant(value, what)
+    _ = try listed(tensor.count)
+    return try tensor.integers(what)
   }
 
   /// Integers from operand `index`, or from an attribute where older versions have them; `nil` if there is neither.

@@ -48,8 +48,9 @@ struct NormMinimization {
   private func squaredError(_ start: Int, _ end: Int) -> Double {
     let width = (Double(maximum) - Double(minimum)) / Double(counts.count)
     let destinationWidth = width * Double(end - start + 1) / Double(destinationBins)
-    if destinationWidth == 0 { return 0 }
     let (sourceStep, step) = (Float(width), Float(destinationWidth))
+    // (Also where values are so near to 0 that a float32 cannot say how far apart they are.)
+    if sourceStep == 0 || step == 0 { return 0 }
     let half = step / 2
     let last = Double(destinationBins - 1)
     func destination(_ x: Float) -> Float {
