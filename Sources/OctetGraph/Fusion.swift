@@ -18,13 +18,14 @@ extension Graph {
     var graph = try removingDeadNodes().fusingFunctions()
     // One pass in order suffices: what a node takes in stands behind it. After each fusion, look at the same node again.
     var index = 0
+    var consumers = graph.consumers
     while index < graph.nodes.count {
-      let consumers = graph.consumers
       let next = graph.nodes[index].outputs.first.flatMap { consumers[$0]?.first }
       do {
         guard let next else { throw Obstacle(reason: "nothing uses \(graph.nodes[index].name)") }
         // A residual moves the node to where the addition stood: it is met again there.
         graph = try graph.fusing(index, with: next, residuals: residuals)
+        consumers = graph.consumers
       } catch is Obstacle {
         index += 1
       }

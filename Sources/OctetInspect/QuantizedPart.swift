@@ -78,8 +78,10 @@ extension Graph {
     var real: [String: String] = [:]
     for (node, role) in zip(nodes, roles) where role == .dangling && node.op.kind == .dequantizeLinear {
       let quantize = nodes[producers[node.inputs[0]!]!]
-      // Not what is moved as integers between the two.
-      guard case .quantizeLinear = quantize.op else { continue }
+      // Not what is moved as integers between the two, or read with another scale.
+      guard case .quantizeLinear(let first) = quantize.op, case .dequantizeLinear(let second) = node.op,
+        first.parameters == second.parameters
+      else { continue }
       real[node.outputs[0]] = quantize.inputs[0]!
     }
     guard !real.isEmpty else { return self }
@@ -163,7 +165,14 @@ private struct PartFinder {
     var pairs: [Pair] = []
     for (index, node) in graph.nodes.enumerated() {
       guard case .quantizeLinear(let payload) = node.op, let value = node.inputs[0] else { continue }
-      let back = users(node.outputs[0]).filter { graph.nodes[$0].op.kind == .dequantizeLinear }
+      // (Read with another scale, integers are other numbers.)
+      let back = users(node.outputs[0]).filter {
+        if case .dequantizeLinear(let half) = graph.nodes[$0].op {
+          half.parameters == payload.parameters
+        } else {
+          false
+        }
+      }
       guard !back.isEmpty else { continue }
       pairs.append(
         Pair(

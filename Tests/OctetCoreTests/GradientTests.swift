@@ -129,6 +129,33 @@ struct GradientTests {
     #expect(try rows.gradients[0].scalars(as: Float.self) == [0, 1, 2])
   }
 
+  /// What has left a differentiation is a constant for the next one, and for everybody.
+  @Test func valuesThatLeaveAreConstants() throws {
+    let x = try Tensor([3 as Float, -2], shape: [2])
+    let one = try Tensor(repeating: Float(1), shape: [2])
+    var total = try Tensor(zeros: [2])
+    for _ in 0..<3 {
+      var y: Tensor?
+      let gradients = try valueAndGradients(at: [x]) { inputs in
+        y = try inputs[0] * inputs[0]
+        return try dot(y! + total, one)
+      }.gradients
+      #expect(try gradients[0].floats == [6, -4])
+      total = try total + y!
+    }
+    #expect(try total.floats == [27, 12])
+    #expect(try !isDifferentiated(total))
+  }
+
+  /// Sums of many small numbers do not stop at what float32 counts up to.
+  @Test func longSumsAreWhole() throws {
+    let ones = try Tensor(repeating: Float(1), shape: [1 << 25])
+    #expect(try ones.mean([0]).item(as: Float.self) == 1)
+    let weight = try Tensor([Float(2)], shape: [1])
+    let gradients = try valueAndGradients(at: [weight]) { try ($0[0] * ones).reduce(.sum, [0]) }.gradients
+    #expect(try gradients[0].item(as: Float.self) == Float(1 << 25))
+  }
+
   @Test func misuseIsAnError() throws {
     let x = try Tensor([3 as Float, -2], shape: [2])
     let parameter = Parameter(x)

@@ -125,6 +125,37 @@ struct TrainingVectorTests {
     #expect(LearningRateSchedule.constant.factor(at: 1000) == 1)
   }
 
+  /// Classes that cannot be and do not count add nothing.
+  @Test func impossibleClasses() throws {
+    let x = try Tensor([0 as Float, 1, -.infinity], shape: [1, 3])
+    let (loss, gradients) = try valueAndGradients(at: [x]) { try crossEntropy($0[0], Tensor([Int64(0)], shape: [1])) }
+    #expect(try abs(loss.item(as: Float.self) - 1.313262) < 1e-5)
+    #expect(try discrepancy(gradients[0], Tensor([-0.7310586, 0.7310586, 0] as [Float], shape: [1, 3])) == nil)
+  }
+
+  @Test("schedules of few steps are numbers", arguments: [(4, Float(0.25)), (2, 0.5), (10, 1), (0, 0.3), (1, 0.3)])
+  func fewSteps(_ steps: Int, _ share: Float) {
+    for step in 0...10 {
+      let factor = LearningRateSchedule.oneCycle(steps: steps, warmUpShare: share).factor(at: step)
+      #expect((0...1).contains(factor), "\(step): \(factor)")
+    }
+  }
+
+  /// A rule that fails leaves the optimizer as it can go on.
+  @Test func aRuleThatThrowsKeepsItsMoments() throws {
+    final class Failing: Optimizer {
+      override func change(
+        _ value: inout Tensor, _ gradient: Tensor, _ moments: inout [Tensor], rate: Float, decay: Float
+      ) throws {
+        throw OctetError(.unsupported, "rule", expected: "nothing", found: "a test")
+      }
+    }
+    let parameter = Parameter(try Tensor(zeros: [2]))
+    let optimizer = try Failing([ParameterGroup([parameter])], learningRate: 1, weightDecay: 0, momentCount: 2)
+    #expect(octetError { try optimizer.step([Tensor(zeros: [2])]) }?.code == .unsupported)
+    #expect(try optimizer.stateDict.keys.sorted() == ["0.0", "0.1", "learning_rate", "step"])
+  }
+
   // MARK: - Misuse
 
   @Test func misuseIsAnError() throws {
@@ -148,6 +179,13 @@ struct TrainingVectorTests {
     #expect(code { try optimizer.step([]) } == .shapeMismatch)
     #expect(code { try optimizer.step([Tensor(zeros: [3])]) } == .shapeMismatch)
     #expect(code { try optimizer.step([Tensor(repeating: Float.nan, shape: [2, 3])]) } == .notANumber)
+    #expect(code { try optimizer.step([Tensor(repeating: Float.infinity, shape: [2, 3])]) } == .notANumber)
+    var state = try optimizer.stateDict
+    state["step"] = try Tensor(Int64.max)
+    #expect(code { try optimizer.load(state) } == .invalidArgument)
+    state["step"] = try Tensor(Int64(1))
+    state["learning_rate"] = try Tensor(Float.nan)
+    #expect(code { try optimizer.load(state) } == .invalidArgument)
     #expect(optimizer.stepCount == 0)
     #expect(try discrepancy(parameter.value, x, absolute: 0, relative: 0) == nil)
     #expect(code { try optimizer.load([:]) } == .unknownName)

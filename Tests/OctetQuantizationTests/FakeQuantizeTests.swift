@@ -100,10 +100,30 @@ struct FakeQuantizeTests {
     for (gradient, name) in zip(gradients, ["dx", "dscale", "dzero"]) {
       #expect(try discrepancy(gradient, test.tensor(name), absolute: 1e-5, relative: 1e-4) == nil, "\(name)")
     }
+    // A scale below 0 rounds by its size, whose gradient has the other sign.
+    learning[0].value = try -learning[0].value
+    let mirrored = try valueAndGradients(of: learning) { try (fake(x.value) * dy).reduce(.sum, [0, 1, 2]) }.gradients
+    #expect(try discrepancy(-mirrored[0], gradients[1]) == nil)
+    learning[0].value = try -learning[0].value
     // What has learned is what rounds.
     learning[0].value = try learning[0].value * Tensor(Float(2))
     #expect(try fake.scale == parameters.scales.map { $0 * 2 })
     #expect(try fake(x.value).floats == fakeQuantize(x.value, fake.calculateQParams()).floats)
+  }
+
+  /// An optimizer that holds them goes on after the observer has looked again.
+  @Test func whatLearnsStaysTheSame() throws {
+    let fake = FakeQuantize(MinMaxObserver(), learning: .learned)
+    _ = try fake(Tensor([-1 as Float, 1], shape: [2]))
+    fake.isObserverEnabled = false
+    let learning = try fake.parameters
+    fake.isObserverEnabled = true
+    _ = try fake(Tensor([-1 as Float, 4.1], shape: [2]))
+    fake.isObserverEnabled = false
+    #expect(try fake.parameters.map(ObjectIdentifier.init) == learning.map(ObjectIdentifier.init))
+    #expect(try abs(learning[0].value.floats[0] - 0.02) < 1e-6)
+    learning[1].value = try Tensor([Float.nan], shape: [1])
+    #expect(octetError { try fake(Tensor(zeros: [2])) }?.code == .notANumber)
   }
 
   @Test func theZeroPointOfASymmetricSchemeStays() throws {

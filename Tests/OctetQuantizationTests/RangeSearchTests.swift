@@ -225,7 +225,9 @@ import Testing
   }
 
   /// Values so near to 0 that a float32 cannot say how wide a bin is.
-  @Test(arguments: [Float.leastNonzeroMagnitude, 1e-42]) func denormalValues(_ largest: Float) throws {
+  @Test(arguments: [Float.leastNonzeroMagnitude, 700 * .leastNonzeroMagnitude]) func denormalValues(_ largest: Float)
+    throws
+  {
     let observers: [any Observer] = [
       HistogramObserver(), HistogramObserver(dtype: .int8, scheme: .symmetric), MSEObserver(), EntropyObserver(),
       PercentileObserver(),

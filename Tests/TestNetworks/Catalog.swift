@@ -170,7 +170,7 @@ extension Network {
       let columns = try Tensor.counting([6], from: 0.5, step: 0.3) * channels
       let images = try relu(Tensor.counting([4, 5, 6], from: 1.5, step: -0.03) - columns)
       return [
-        try images, try layers[1](images - columns), try channels - Tensor.counting([1, 4, 1, 1], from: 0, step: 1),
+        images, try layers[1](images - columns), try channels - Tensor.counting([1, 4, 1, 1], from: 0, step: 1),
       ]
     },
     Network("sums that broadcast", [[5, 8]], layers: { (0..<2).map { _ in Linear(8, 8) } }) { layers, x in

@@ -45,7 +45,7 @@ struct LoadedModel {
       declared = try ONNXModel.inputs(contentsOf: path, dimensions: dimensions)
       guard let data, let sizes = try DataSizes(of: data, for: declared, batch: batch) else { throw error }
       let model: ONNXModel
-      (model, taken) = try Self.model(path, dimensions, sizes)
+      (model, taken) = try Self.model(path, dimensions, sizes, after: error)
       (metadata, graph) = (model.metadata, model.graph)
     }
   }
@@ -60,9 +60,9 @@ struct LoadedModel {
 
   /// The model with as little taken from data as can be.
   private static func model(
-    _ path: String, _ dimensions: [String: Int], _ sizes: DataSizes
+    _ path: String, _ dimensions: [String: Int], _ sizes: DataSizes, after first: (any Error)? = nil
   ) throws -> (ONNXModel, DataSizes) {
-    var failure: (any Error)?
+    var failure = first
     for (withFirst, withNumbers) in [(false, false), (true, false), (true, true)] {
       // What would add nothing to the attempt before it.
       if withNumbers ? sizes.numbers.isEmpty : (withFirst ? sizes.first : sizes.inner).isEmpty { continue }

@@ -13,9 +13,9 @@ extension Tensor {
         for start in stride(from: 0, to: elements.count, by: run.count) {
           let to = offsets[start]
           if run.step == 0 {
-            var sum: Float = 0
-            for i in start..<start + run.count { sum += elements[i] }
-            out[to] += sum
+            var sum = 0.0
+            for i in start..<start + run.count { sum += Double(elements[i]) }
+            out[to] += Float(sum)
           } else {
             for i in 0..<run.count { out[to + i] += elements[start + i] }
           }
@@ -36,6 +36,7 @@ extension Tensor {
 /// The gradient that passes where a result lies strictly within the range that an activation clamps to.
 func masked(_ gradient: Tensor, by result: Tensor, within range: ClosedRange<Float>) throws -> Tensor {
   try combine(gradient, result) { (gradient: Float, y: Float) in
-    y > range.lowerBound && y < range.upperBound ? gradient : 0
+    (y > range.lowerBound || range.lowerBound == -.infinity) && (y < range.upperBound || range.upperBound == .infinity)
+      ? gradient : 0
   }
 }

@@ -20,9 +20,21 @@ package final class Tape: Sendable {
   fileprivate struct State {
     var entries: [Entry] = []
     var valueCount = 0
+    var isOpen = true
   }
 
   private let state = Mutex(State())
+
+  /// Whether it still records.
+  package var isOpen: Bool { state.withLock { $0.isOpen } }
+
+  /// Lets go of everything: what was computed is a constant from now on, wherever it has gone.
+  func close() {
+    state.withLock { state in
+      state.entries = []
+      state.isOpen = false
+    }
+  }
 
   /// The tensor as an operand that is being differentiated.
   func watch(_ tensor: Tensor) -> Tensor {

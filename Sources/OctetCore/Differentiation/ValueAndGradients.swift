@@ -11,7 +11,8 @@
 /// - Returns: the number, and for each parameter the gradient of the number, of the parameter's shape: zeros for one that
 ///   took no part.
 /// - Throws: `OctetError`: `shapeMismatch` if the result is not one number; `invalidArgument` if it does not depend on any
-///   of the parameters, or if one of them is given twice; what `body` throws.
+///   of the parameters, or if one of them is given twice; `dtypeMismatch` for a parameter that is not float32; `unsupported`
+///   inside of another differentiation of the same values; what `body` throws.
 public func valueAndGradients(
   of parameters: [Parameter], _ body: () throws -> Tensor
 ) throws -> (value: Tensor, gradients: [Tensor]) {
@@ -49,6 +50,7 @@ public func valueAndGradients(
     }
   }
   let tape = Tape()
+  defer { tape.close() }
   let watched = inputs.map { tape.watch($0) }
   let value = try body(watched)
   guard value.dtype == .float32, try value.count == 1 else {

@@ -136,6 +136,7 @@ extension Op {
       let x = inputs[0]!
       return [
         try combine(x, broadcastSlope(inputs[1]!, over: x)) { (x: Float, slope: Float) in x < 0 ? slope * x : x }
+          .reinterpreted(as: x.shape)
       ]
     }
 
@@ -227,7 +228,7 @@ extension Op.Binary {
       return pair({ try $0 / b }, { try -($0 * y! / b) })
     case .pow:
       // d xʸ / dx = y · xʸ⁻¹, d xʸ / dy = xʸ · ln x; nothing where y = 0, or x = 0.
-      let y = results[0]
+      let y = wanted[1] ? results[0] : nil
       return pair(
         { gradient in
           try gradient
@@ -239,7 +240,7 @@ extension Op.Binary {
           let logarithm = try combine(a, b) { (x: Float, y: Float) -> Float in
             x == 0 && y >= 0 ? 0 : Float(naturalLogarithm(Double(x)))
           }
-          return try gradient * y * logarithm
+          return try gradient * y! * logarithm
         })
     case .minimum, .maximum:
       // Of equal numbers each has half.
@@ -260,7 +261,8 @@ extension Op.PRelu {
       // At 0 the slope counts, as in PyTorch.
       return [
         wanted[0]
-          ? try gradient * combine(x, broadcast) { (x: Float, slope: Float) -> Float in x > 0 ? 1 : slope } : nil,
+          ? try (gradient * combine(x, broadcast) { (x: Float, slope: Float) -> Float in x > 0 ? 1 : slope })
+            .reinterpreted(as: x.shape) : nil,
         wanted[1]
           ? try combine(gradient, x) { (gradient: Float, x: Float) -> Float in x > 0 ? 0 : gradient * x }
             .summed(to: broadcast.shape).reinterpreted(as: slope.shape) : nil,

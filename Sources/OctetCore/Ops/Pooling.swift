@@ -78,16 +78,21 @@ extension Op {
               let rows = rowWindows[oy]
               for ox in 0..<outW {
                 let columns = columnWindows[ox]
-                var value: Float = kind == .max ? -.infinity : 0
+                var value = -Float.infinity
+                var sum = 0.0
                 for iy in rows {
                   for ix in columns {
                     let sample = x[(plane * h + iy) * w + ix]
                     // NaN wins a maximum, as in PyTorch.
-                    if kind == .max { value = sample > value || sample.isNaN ? sample : value } else { value += sample }
+                    if kind == .max {
+                      value = sample > value || sample.isNaN ? sample : value
+                    } else {
+                      sum += Double(sample)
+                    }
                   }
                 }
                 if kind == .average {
-                  value /= Float(divisor(oy, ox, h, w, inside: rows.count * columns.count))
+                  value = Float(sum) / Float(divisor(oy, ox, h, w, inside: rows.count * columns.count))
                 }
                 out[(plane * outH + oy) * outW + ox] = value
               }
@@ -161,9 +166,9 @@ extension Op {
             let (plane, oy, ox) = (i / (size.height * size.width), i / size.width % size.height, i % size.width)
             let rows = Self.window(oy, h, size.height)
             let columns = Self.window(ox, w, size.width)
-            var sum: Float = 0
-            for iy in rows { for ix in columns { sum += x[(plane * h + iy) * w + ix] } }
-            out[i] = sum / Float(rows.count * columns.count)
+            var sum = 0.0
+            for iy in rows { for ix in columns { sum += Double(x[(plane * h + iy) * w + ix]) } }
+            out[i] = Float(sum) / Float(rows.count * columns.count)
           }
         }
       }

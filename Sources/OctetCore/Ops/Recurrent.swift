@@ -9,9 +9,10 @@ extension Op {
   ///
   /// Operands, with t steps, b sequences, i features, h units, g = 4 (LSTM: i, f, g, o) or 3 (GRU: r, z, n) gates, and
   /// p = h or the size of the projection: x [t, b, i], weightInput [g·h, i], weightState [g·h, p]; optional biasInput
-  /// [g·h], biasState [g·h], state [b, p] (zeros); LSTM also cell [b, h] (zeros), projection [p, h]; both lengths [b] int32 or int64: how many
-  /// steps from the first on each sequence has (t). What is behind its end leaves a sequence as it is, and has states of zeros
-  /// in the result. (Reversed, a sequence begins at its own last step.)
+  /// [g·h], biasState [g·h], state [b, p] (zeros); LSTM also cell [b, h] (zeros), projection [p, h]; both lengths [b] int32
+  /// or int64: how many steps from the first on each sequence has (t). What is behind its end leaves a sequence as it is, and
+  /// has states of zeros in the result; but it counts for the range that activations are quantized by. (Reversed, a sequence
+  /// begins at its own last step. One of length 0 ends as it began; in ONNX Runtime with zeros.)
   /// Results: all states [t, b, p], the last state [b, p], and the last cell [b, h] of an LSTM.
   ///
   /// (ONNX's LSTM orders its gates i, o, f, g, its GRU z, r, n.)
@@ -165,10 +166,11 @@ extension Op.Recurrent {
     var state = try optionalOperand(inputs, Place.state) ?? Tensor(zeros: [batch, projection?.shape[0] ?? hidden])
     var cell = try optionalOperand(inputs, Place.cell) ?? Tensor(zeros: [batch, hidden])
     var states: [Tensor] = []
+    let rows = steps == 0 ? [] : try fromInput.split([Int](repeating: 1, count: steps), axis: 0)
     for index in 0..<steps {
       let step = isReversed ? steps - 1 - index : index
       let before = (state: state, cell: cell)
-      let row = try fromInput.slice(axis: 0, from: step, to: step + 1).squeeze([0])
+      let row = try rows[step].squeeze([0])
       switch kind {
       case .lstm:
         let gates = try (row + fromState(state)).split(sizes, axis: 1)
@@ -177,9 +179,9 @@ extension Op.Recurrent {
       case .gru:
         let a = try row.split(sizes, axis: 1)
         let (b, fresh): ([Tensor], Tensor)
-        if let rows = separateRows(hidden: hidden) {
-          b = try fromState(state, rows.gates).split([hidden, hidden], axis: 1)
-          fresh = try fromState(sigmoid(a[0] + b[0]) * state, rows.fresh)
+        if let separate = separateRows(hidden: hidden) {
+          b = try fromState(state, separate.gates).split([hidden, hidden], axis: 1)
+          fresh = try fromState(sigmoid(a[0] + b[0]) * state, separate.fresh)
         } else {
           b = try fromState(state).split(sizes, axis: 1)
           fresh = try sigmoid(a[0] + b[0]) * b[2]

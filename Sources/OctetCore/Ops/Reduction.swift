@@ -56,7 +56,7 @@ extension Op {
       var result: Tensor
       switch kind {
       case .sum, .mean:
-        result = try fold(x, reduced, from: Float(0)) { $0 + $1 }
+        result = try x.summed(to: x.shape.enumerated().map { reduced.contains($0) ? 1 : $1 })
         let divisor = kind == .mean ? Float(reduced.reduce(1) { $0 * x.shape[$1] }) : 1
         try result.withUnsafeMutableScalars(as: Float.self) { out in
           for i in out.indices { out[i] /= divisor }

@@ -133,10 +133,12 @@ extension Op {
       let wantsBias = wanted.count > 2 && wanted[2]
       let convolution = Op.Convolution(stride: stride, padding: padding, dilation: dilation, groups: groups)
       let weightShape = weight.shape
+      // Output padding may be a stride or more, where the dilation is: windows beyond x are none of its own.
+      let own = Op.Slice(starts: x.shape.map { _ in 0 }, ends: x.shape, axes: Array(x.shape.indices))
       return { gradients in
         let gradient = try range.map { try masked(gradients[0]!, by: y!, within: $0) } ?? gradients[0]!
         return [
-          try keptWeight.map { try convolution.evaluate([gradient, $0])[0] },
+          try keptWeight.map { try own.evaluate(convolution.evaluate([gradient, $0]))[0] },
           try keptX.map { try geometry.weightGradient(gradient, $0).reinterpreted(as: weightShape) },
           wantsBias ? try gradient.summedPerChannel(axis: 1) : nil,
         ]

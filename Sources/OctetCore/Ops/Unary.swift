@@ -197,7 +197,7 @@ extension Op.Unary {
     case .reciprocal: return { [try Self.reciprocal.times($0[0]!, y, y)] }
     case .log, .erf, .abs, .sin, .cos, .softplus, .silu, .hardSwish, .leakyRelu, .elu, .gelu:
       return { [try times($0[0]!, x, x)] }
-    case .hardSigmoid: return { [try times($0[0]!, x, y)] }
+    case .hardSigmoid: return { [try times($0[0]!, y, y)] }
     }
   }
 

@@ -12,8 +12,10 @@ public struct Tensor: Sendable {
 
   package private(set) var representation: Representation
   public let dtype: DType
-  /// Where the tensor stands on the tape that records what is computed from parameters; `nil` if none does.
-  package private(set) var origin: TapedValue?
+  private var recorded: TapedValue?
+  /// Where the tensor stands on the tape that records what is computed from parameters; `nil` if none does, or if its
+  /// gradients have been computed.
+  package var origin: TapedValue? { recorded.flatMap { $0.tape.isOpen ? $0 : nil } }
 
   /// The element type and shape; dimensions of a traced tensor may be symbolic.
   public var type: TensorType {
@@ -129,7 +131,8 @@ public struct Tensor: Sendable {
     return try withUnsafeBytes { try body($0.bindMemory(to: T.self)) }
   }
 
-  /// Calls `body` with the elements for writing; memory that other tensors share is copied first.
+  /// Calls `body` with the elements for writing; memory that other tensors share is copied first. For gradients, what has
+  /// been written is a constant.
   ///
   /// - Throws: as ``scalars(as:)``, and what `body` throws.
   public mutating func withUnsafeMutableScalars<T: TensorScalar, Result>(
@@ -150,11 +153,11 @@ public struct Tensor: Sendable {
       guard case .concrete(let storage, let byteOffset, var shape) = representation else {
         throw notTraceable("a slice of it")
       }
-      if origin != nil { return try slice(axis: 0, from: range.lowerBound, to: range.upperBound) }
       guard let rows = shape.first, range.lowerBound >= 0, range.upperBound <= rows else {
         throw OctetError(
           .shapeMismatch, "slice", expected: "a range within 0..<\(shape.first ?? 0)", found: "\(range)")
       }
+      if origin != nil { return try slice(axis: 0, from: range.lowerBound, to: range.upperBound) }
       let row = elementCount(of: Array(shape.dropFirst()))
       guard (row * range.lowerBound * dtype.bitWidth).isMultiple(of: 8) else {
         throw OctetError(.unsupported, "slice", expected: "rows of whole bytes", found: "\(row) × \(dtype.rawValue)")
@@ -183,14 +186,14 @@ extension Tensor {
   /// The same values without what they were computed from: a constant for gradients.
   public var detached: Tensor {
     var tensor = self
-    tensor.origin = nil
+    tensor.recorded = nil
     return tensor
   }
 
   /// The same values as a value of a tape.
   func taped(as origin: TapedValue) -> Tensor {
     var tensor = self
-    tensor.origin = origin
+    tensor.recorded = origin
     return tensor
   }
 }
@@ -235,7 +238,7 @@ extension Tensor {
     }
     let count = dtype.byteCount(of: elementCount(of: shape))
     // What is written has not been computed.
-    origin = nil
+    recorded = nil
     // Let go of our own reference, so that a storage which only this tensor uses counts one reference.
     representation = .concrete(storage: .none, byteOffset: 0, shape: [0])
     if !storage.isWritable || !isKnownUniquelyReferenced(&storage) {

@@ -38,7 +38,7 @@ public class BatchNorm: Module {
   private func batchStatistics(_ x: Tensor) throws -> (mean: Tensor, variance: Tensor) {
     try x.requireConcrete("the statistics of a batch in training mode")
     let channels = runningMean.value.shape[0]
-    guard x.rank >= 2, x.shape[1] == channels, try x.count / channels > 1 else {
+    guard channels > 0, x.rank >= 2, x.shape[1] == channels, try x.count / channels > 1 else {
       throw OctetError(
         .shapeMismatch, "batch normalization",
         expected: "[n, \(channels), ...] with more than one value per channel, to train", found: "\(x.type)")

@@ -10,7 +10,7 @@ public import OctetCore
 ///     of the logits.
 ///   - weight: [c], how much each class counts; `nil`: as much as the others.
 ///   - labelSmoothing: s in 0...1, what is taken from a label and shared among all classes.
-/// - Throws: `OctetError` if shapes do not fit or a label is none of the classes.
+/// - Throws: `OctetError` if shapes do not fit or a label is none of the classes. (No number means “ignore”.)
 public func crossEntropy(
   _ logits: Tensor, _ labels: Tensor, weight: Tensor? = nil, labelSmoothing: Float = 0
 ) throws -> Tensor {
@@ -41,13 +41,14 @@ private struct ClassTargets {
     guard logits.rank >= 2 else {
       throw OctetError(.shapeMismatch, "logits", expected: "[n, classes, ...]", found: "\(logits.type)")
     }
+    let count = try logits.count
     let classes = logits.shape[1]
     let weights = try weight?.scalars(as: Float.self) ?? [Float](repeating: 1, count: classes)
     guard weights.count == classes else {
       throw OctetError(.shapeMismatch, "weight", expected: "[\(classes)]", found: "\(weight!.type)")
     }
     let inner = logits.shape.dropFirst(2).reduce(1, *)
-    var shares = [Float](repeating: 0, count: try logits.count)
+    var shares = [Float](repeating: 0, count: count)
     func each(_ body: (_ place: Int, _ first: Int) throws -> Void) rethrows {
       for place in 0..<logits.shape[0] * inner { try body(place, place / inner * classes * inner + place % inner) }
     }
@@ -75,7 +76,7 @@ private struct ClassTargets {
           found: "\(labels.type)")
       }
       let numbers = try labels.cast(to: .int64).scalars(as: Int64.self)
-      var sum: Float = 0
+      var sum = 0.0
       try each { place, first in
         guard let index = Int(exactly: numbers[place]), (0..<classes).contains(index) else {
           throw OctetError(
@@ -83,15 +84,17 @@ private struct ClassTargets {
         }
         add(1 - labelSmoothing, index, of: first)
         smooth(first)
-        sum += weights[index]
+        sum += Double(weights[index])
       }
-      total = sum
+      total = Float(sum)
     }
     self.shares = try Tensor(shares, shape: logits.shape)
   }
 
   func loss(_ logProbabilities: Tensor) throws -> Tensor {
-    let sum = try (logProbabilities * shares).reduce(.sum, Array(shares.shape.indices))
+    // What does not count adds nothing, even if it is impossible (−∞).
+    let zero = try Tensor(Float(0))
+    let sum = try `where`(shares .== zero, zero, logProbabilities * shares).reduce(.sum, Array(shares.shape.indices))
     return try sum * Tensor(-1 / total)
   }
 }

@@ -35,19 +35,19 @@ public func binaryCrossEntropyWithLogits(
 /// The factor T² keeps gradients as large as without a temperature.
 ///
 /// - Parameters:
-///   - logits: of the student, [n, ..., c].
+///   - logits: of the student, [n, c] or [n, c, ...].
 ///   - teacher: of the teacher, of the same shape; a constant.
 /// - Throws: `OctetError` if shapes differ or the temperature is not above 0.
 public func distillationLoss(_ logits: Tensor, teacher: Tensor, temperature: Float = 1) throws -> Tensor {
   try requireSameShape(logits, teacher, "distillationLoss")
-  guard temperature > 0, temperature.isFinite, let samples = logits.shape.first, samples > 0 else {
+  guard temperature > 0, temperature.isFinite, logits.rank >= 2, let samples = logits.shape.first, samples > 0 else {
     throw OctetError(
-      .invalidArgument, "distillationLoss", expected: "a temperature above 0 and at least one sample",
+      .invalidArgument, "distillationLoss", expected: "a temperature above 0, and samples [n, classes, ...]",
       found: "\(temperature), \(logits.type)")
   }
   let scale = try Tensor(1 / temperature)
-  let expected = try logSoftmax(teacher.detached * scale)
-  let divergence = try exp(expected) * (expected - logSoftmax(logits * scale))
+  let expected = try logSoftmax(teacher.detached * scale, axis: 1)
+  let divergence = try exp(expected) * (expected - logSoftmax(logits * scale, axis: 1))
   let factor = temperature * temperature / Float(samples)
   return try divergence.reduce(.sum, Array(0..<logits.rank)) * Tensor(factor)
 }

@@ -33,8 +33,9 @@ public indirect enum LearningRateSchedule: Hashable, Sendable {
     case .oneCycle(let steps, let share, let initial, let final):
       let peak = Double(share) * Double(steps) - 1
       let low = 1 / Double(initial)
-      if Double(step) <= peak { return Float(between(low, 1, Double(step) / peak)) }
-      let rest = (Double(min(step, steps - 1)) - peak) / (Double(steps - 1) - peak)
+      if Double(step) <= peak { return Float(between(low, 1, peak > 0 ? Double(step) / peak : 1)) }
+      let fall = Double(steps - 1) - peak
+      let rest = fall > 0 ? max(Double(min(step, steps - 1)) - peak, 0) / fall : 1
       return Float(between(1, low / Double(final), rest))
     case .warmUp(let steps, let start, let next):
       return step < steps

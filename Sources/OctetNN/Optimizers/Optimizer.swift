@@ -68,10 +68,12 @@ open class Optimizer {
     }
   }
 
-  /// Moves every parameter against its gradient.
+  /// Moves every parameter against its gradient. (PyTorch leaves alone what took no part in the loss; a gradient of zeros
+  /// lets weight decay and momentum go on.)
   ///
   /// - Parameter gradients: one for each of ``parameters``, of its shape.
-  /// - Throws: `OctetError`: `shapeMismatch` if they do not fit, `notANumber` if one holds a NaN. Then nothing has changed.
+  /// - Throws: `OctetError`: `shapeMismatch` if they do not fit, `notANumber` if one is not finite, `invalidArgument` if the
+  ///   learning rate is not. Then nothing has changed.
   public final func step(_ gradients: [Tensor]) throws {
     guard gradients.count == parameters.count,
       zip(gradients, parameters).allSatisfy({ $0.type == $1.value.type })
@@ -79,12 +81,15 @@ open class Optimizer {
       throw OctetError(
         .shapeMismatch, "gradients", expected: "\(parameters.map(\.value.type))", found: "\(gradients.map(\.type))")
     }
+    guard learningRate >= 0, learningRate.isFinite else {
+      throw OctetError(.invalidArgument, "learningRate", expected: "0 or more", found: "\(learningRate)")
+    }
     for (index, gradient) in gradients.enumerated() {
-      let nans = try gradient.nanCount
-      guard nans == 0 else {
+      let isFinite = try gradient.withUnsafeScalars(as: Float.self) { $0.allSatisfy(\.isFinite) }
+      guard isFinite else {
         throw OctetError(
-          .notANumber, "gradient \(index)", expected: "numbers (a lower learning rate may help)",
-          found: "\(nans) NaN in \(gradient.type)")
+          .notANumber, "gradient \(index)", expected: "finite numbers (a lower learning rate may help)",
+          found: "infinite ones or NaN in \(gradient.type)")
       }
     }
     stepCount += 1
@@ -94,18 +99,21 @@ open class Optimizer {
         // The only references, so that both are changed where they are.
         var own = moments[index]
         moments[index] = []
+        defer {
+          moments[index] = own
+          index += 1
+        }
         try parameter.update { value in
           try change(
             &value, gradients[index], &own, rate: learningRate * group.learningRateFactor,
             decay: group.weightDecay ?? weightDecay)
         }
-        moments[index] = own
-        index += 1
       }
     }
   }
 
-  /// One step of one parameter; subclasses say how. ``stepCount`` is 1 in the first.
+  /// One step of one parameter, whose value is `value` (do not ask the parameter meanwhile); subclasses say how. `stepCount`
+  /// is 1 in the first.
   open func change(
     _ value: inout Tensor, _ gradient: Tensor, _ moments: inout [Tensor], rate: Float, decay: Float
   ) throws {
@@ -138,8 +146,13 @@ open class Optimizer {
     for (name, tensor) in own where state[name]!.type != tensor.type {
       throw OctetError(.shapeMismatch, name, expected: "\(tensor.type)", found: "\(state[name]!.type)")
     }
-    stepCount = Int(try state["step"]!.item(as: Int64.self))
-    learningRate = try state["learning_rate"]!.item(as: Float.self)
+    let (count, rate) = try (state["step"]!.item(as: Int64.self), state["learning_rate"]!.item(as: Float.self))
+    guard (0..<1 << 48).contains(count), rate >= 0, rate.isFinite else {
+      throw OctetError(
+        .invalidArgument, "state of the optimizer", expected: "a step and a learning rate of 0 or more",
+        found: "\(count), \(rate)")
+    }
+    (stepCount, learningRate) = (Int(count), rate)
     for index in moments.indices {
       for number in moments[index].indices { moments[index][number] = state["\(index).\(number)"]! }
     }

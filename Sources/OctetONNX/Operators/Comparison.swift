@@ -49,7 +49,9 @@ private func compare(_ node: ONNXNode, _ comparison: Op.Compare) throws -> Value
     (a, b) = (wide[0]!, wide[1]!)
   }
   if a.constant != nil, b.constant != nil, a.dtype != .float32, a.dtype == b.dtype {
-    return try foldedComparison(node, comparison, a, b)
+    // Of many results no list is made, but where sizes are among the operands: the operation compares.
+    let count = elementCount(of: try broadcastShape(a, b))
+    if a.holdsSizes || b.holdsSizes || count <= 1 << 24 { return try foldedComparison(node, comparison, a, b) }
   }
   // float32 holds all numbers of up to 16 bits.
   if isSmall(a.dtype), a.dtype == b.dtype {
@@ -58,7 +60,7 @@ private func compare(_ node: ONNXNode, _ comparison: Op.Compare) throws -> Value
   return try node.apply(.compare(comparison), a, b)
 }
 
-private func isSmall(_ dtype: DType) -> Bool {
+func isSmall(_ dtype: DType) -> Bool {
   switch dtype {
   case .uint8, .int8, .uint16, .int16: true
   case .float32, .float16, .uint4, .int4, .int32, .int64, .bool: false

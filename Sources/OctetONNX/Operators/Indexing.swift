@@ -51,8 +51,9 @@ let indexingOperators = [
   Operator("ReverseSequence", mapReverseSequence),
   Operator("NonZero") { node in
     let x = try node.constant(node.input(0), "x")
-    _ = try node.listed(x.rank, x.count)
+    _ = try node.listed(x.count)
     let places = try x.numbers("x").enumerated().filter { $0.element != 0 }.map(\.offset)
+    _ = try node.listed(x.rank, places.count)
     var coordinates: [Int64] = []
     for axis in 0..<x.rank {
       let inner = elementCount(of: Array(x.shape[(axis + 1)...]))

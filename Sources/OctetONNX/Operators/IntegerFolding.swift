@@ -16,7 +16,7 @@ private struct WholeNumbers {
   subscript(index: Int) -> Int64 { numbers[offsets[index]] }
 }
 
-private func broadcastShape(_ a: Value, _ b: Value) throws -> [Int] {
+func broadcastShape(_ a: Value, _ b: Value) throws -> [Int] {
   // The shape rule of an operation that takes any type.
   let condition = TensorType(.bool, [])
   let types = try Op.where(Op.Where()).outputTypes([
@@ -156,6 +156,11 @@ func foldedCast(_ node: ONNXNode, _ x: Value, to dtype: DType) throws -> Value? 
   if x.holdsSizes {
     // A size stays one in any type of whole numbers.
     return dtype == .int32 || dtype == .int64 ? x : nil
+  }
+  // Small integers become real numbers without a list between: weights, which may be many.
+  if dtype == .float32, isSmall(tensor.dtype), try tensor.count <= 1 << 26 {
+    let identity = try QuantizationParameters(scale: 1, zeroPoint: 0, dtype: tensor.dtype)
+    return node.constant(try dequantize(tensor, identity))
   }
   // Of many numbers no list is made: the operation casts them.
   guard try tensor.count <= 1 << 24 else { return nil }

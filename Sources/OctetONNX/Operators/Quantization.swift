@@ -16,6 +16,7 @@ extension ONNXNode {
   ) throws -> QuantizationParameters {
     let scale = try constant(scale, "scale")
     let zero = try zero.map { try constant($0, "zero_point") }
+    _ = try (listed(scale.count), zero.map { try listed($0.count) })
     let dtype = zero?.dtype ?? stated
     var scales = try scale.numbers("scale")
     var zeros = try zero?.integers("zero_point") ?? [0]

@@ -159,6 +159,7 @@ private func requireUsualForm(_ node: ONNXNode, _ kind: Op.Recurrent.Kind, direc
 /// Whether it is known that all sequences are as long as x.
 private func isWhole(_ node: ONNXNode, _ lengths: Value, _ x: Value) throws -> Bool {
   guard let known = lengths.constant else { return false }
+  _ = try node.listed(known.count)
   let isWhole = try known.integers("sequence_lens").allSatisfy { node.builder.sizes.dimension(Int64($0)) == x.shape[0] }
   // Computing with the number of steps is not what a graph can do.
   guard isWhole || !lengths.holdsSizes else {

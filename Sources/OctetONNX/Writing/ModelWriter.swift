@@ -12,7 +12,8 @@ struct ModelWriter {
   private static let mostBytesWithin = (1 << 31) - (1 << 24)
 
   init(_ graph: Graph, name: String, documentation: String, properties: [String: String]) throws {
-    writer = GraphWriter(try graph.withUnsignedSharedWeights())
+    let graph = try graph.withUnsignedSharedWeights()
+    writer = GraphWriter(graph)
     model.graph = try writer.write(name: name)
     model.irVersion = Int64(writer.irVersion)
     model.opsetImport = ([("", writer.opset)] + writer.domains.sorted().map { ($0, 1) }).map { domain, version in

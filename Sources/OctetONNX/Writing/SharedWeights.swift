@@ -8,6 +8,7 @@ extension Graph {
   /// (`session.x64quantprecision`), one for each use under a name that only one can have.
   func withUnsignedSharedWeights() throws -> Graph {
     var graph = self
+    let consumers = consumers
     for name in parameters.keys.sorted() where parameters[name]!.value.dtype == .int8 {
       let users = consumers[name] ?? []
       guard !isOutput(name), users.allSatisfy({ nodes[$0].dequantizesInt8 }) else { continue }

@@ -100,7 +100,8 @@ struct LearnedFakeQuantization: DifferentiableFunction {
             var (ofScale, ofZero) = (0.0, 0.0)
             for i in run {
               let q = (x[i] * reciprocal).rounded(.toNearestOrEven) + zero
-              let end: Float? = q < low ? low : (q > high ? high : nil)
+              // (A NaN counts as too small.)
+              let end: Float? = q >= low ? (q > high ? high : nil) : low
               if let end {
                 ofScale += Double(dy[i] * (end - zero))
                 ofZero -= Double(dy[i] * scale)
@@ -115,11 +116,13 @@ struct LearnedFakeQuantization: DifferentiableFunction {
         }
       }
     }
-    let factor = 1 / (Double(try x.count) * Double(parameters.range.upperBound)).squareRoot()
+    let factor = 1 / max(Double(try x.count) * Double(parameters.range.upperBound), 1).squareRoot()
     func perChannel(_ sums: [Double]) throws -> Tensor {
       try Tensor(sums.map { Float($0 * factor) }, shape: [channels])
     }
-    return [dx, try perChannel(dscale), try perChannel(dzero)]
+    // Values are rounded by the size of the scale, which may have gone below 0.
+    let signs = try inputs[1].scalars(as: Float.self).map { $0 < 0 ? -1.0 : 1 }
+    return [dx, try perChannel(zip(dscale, signs).map { $0 * $1 }), try perChannel(dzero)]
   }
 }
 

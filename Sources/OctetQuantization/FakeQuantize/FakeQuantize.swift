@@ -50,8 +50,7 @@ public final class FakeQuantize {
     if isObserverEnabled {
       try observer.observe(x.detached)
       observations += 1
-      found = try observer.calculateQParams()
-      learned = nil
+      try follow(observer.calculateQParams())
     }
     guard isFakeQuantizeEnabled else { return x }
     let parameters = try calculateQParams()
@@ -60,13 +59,29 @@ public final class FakeQuantize {
     return try LearnedFakeQuantization(parameters: parameters)(x, scale.value, zeroPoint.value)
   }
 
+  /// What has learned starts anew from what the observer has found: the same parameters, which an optimizer may hold.
+  private func follow(_ found: QuantizationParameters) throws {
+    self.found = found
+    guard let learned else { return }
+    guard learned.scale.value.shape == [found.scales.count] else {
+      self.learned = nil
+      return
+    }
+    learned.scale.value = try Tensor(found.scales, shape: [found.scales.count])
+    learned.zeroPoint.value = try Tensor(found.zeroPoints.map { Float($0) }, shape: [found.scales.count])
+  }
+
   /// Scale and zero point as they are now. If nothing has been observed: scale 1, zero point 0.
   public func calculateQParams() throws -> QuantizationParameters {
     let found = try self.found ?? observer.calculateQParams()
     guard let learned else { return found }
     let scales = try learned.scale.value.scalars(as: Float.self).map { max(abs($0), QuantizationScheme.leastScale) }
-    let zeros = try learned.zeroPoint.value.scalars(as: Float.self).map { zero in
-      Int(min(max(zero, Float(found.range.lowerBound)), Float(found.range.upperBound)).rounded(.toNearestOrEven))
+    let zeros = try learned.zeroPoint.value.scalars(as: Float.self).map { (zero: Float) -> Int in
+      guard !zero.isNaN else {
+        throw OctetError(.notANumber, "zero point", expected: "a number", found: "NaN, which it has learned")
+      }
+      return Int(
+        min(max(zero, Float(found.range.lowerBound)), Float(found.range.upperBound)).rounded(.toNearestOrEven))
     }
     return try QuantizationParameters(
       scales: scales, zeroPoints: zeros, dtype: found.dtype, range: found.range, axis: found.axis,
