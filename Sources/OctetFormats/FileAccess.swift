@@ -121,7 +121,8 @@ package struct FileWriter: ~Copyable {
 /// Makes the file at `path`, whole or not at all: `body` writes a temporary file in the same folder, which takes the
 /// place of `path` only when every byte has reached the disk. If anything throws, an old file at `path` stays as it is
 /// and nothing is left behind. On Linux nothing is left either where the process is killed meanwhile: the file has no name
-/// before it is whole, wherever the file system can do that.
+/// before it is whole, wherever the file system can do that. (Ended between being named and taking the place of an old file,
+/// the whole new file is left under another name.)
 ///
 /// A symbolic link at `path` is followed. The new file has the permissions of any new file.
 ///
