@@ -40,15 +40,25 @@ extension PreparedGraph {
   /// The graph with batch normalization folded as it is now, and weights that are rounded as they were last.
   private func asTrained(_ trained: TrainedGraph) throws -> PreparedGraph {
     var assignments = assignments
-    for (node, fake) in trained.weights {
+    var graph = try trained.fused()
+    let consumers = graph.consumers
+    for (index, node) in graph.nodes.enumerated() {
+      guard let fake = trained.weights[node.name] else { continue }
       guard fake.observations > 0 else {
         throw OctetError(
-          .notObserved, "weight of \(node)", expected: "a step of training, or a calibration, before it is converted",
-          found: "none")
+          .notObserved, "weight of \(node.name)",
+          expected: "a step of training, or a calibration, before it is converted", found: "none")
       }
-      assignments[node] = .integer(weight: FixedQParamsObserver(try fake.calculateQParams()))
+      assignments[node.name] = .integer(weight: FixedQParamsObserver(try fake.calculateQParams()))
+      // Rounded here: training multiplies by the reciprocal of a scale where `quantize` divides, which is another integer
+      // for the largest weight of a symmetric scale, 127.5 steps from 0.
+      let place = node.roundedOperand(in: graph)
+      let name = node.inputs[place]!
+      let rounded = consumers[name] == [index] ? name : graph.unusedName("\(name).rounded")
+      graph.parameters[rounded] = Parameter(try trained.rounded(graph.parameters[name]!.value, of: node, fake).detached)
+      graph.nodes[index].inputs[place] = rounded
     }
-    return PreparedGraph(graph: try trained.fused(), sites: sites, assignments: assignments)
+    return PreparedGraph(graph: try graph.validated(), sites: sites, assignments: assignments)
   }
 }
 

@@ -33,7 +33,12 @@ public final class PreparedGraph {
   /// The float network's results, where nothing is observed; or, prepared for training, those of the network with values and
   /// weights rounded as they will be in integers, where observers watch if ``isTraining``.
   public func callAsFunction(_ inputs: [Tensor]) throws -> [Tensor] {
-    try trained?(inputs, sites) ?? graph.replay(inputs)
+    try replay(inputs)
+  }
+
+  /// The same; `tap` is offered every value after it has been rounded.
+  package func replay(_ inputs: [Tensor], tap: Graph.Tap? = nil) throws -> [Tensor] {
+    try trained?(inputs, sites, tap: tap) ?? graph.replay(inputs, tap: tap)
   }
 
   /// The same for a network with one input and one output.
@@ -84,6 +89,7 @@ public final class PreparedGraph {
     guard run.drawn > 0 else {
       throw OctetError(.notObserved, "calibration", expected: "at least one batch", found: "none")
     }
+    try trained?.observeWeights()
   }
 
   /// What the sites have seen so far.

@@ -42,8 +42,11 @@ package struct Network: Sendable, CustomStringConvertible {
     }
   }
 
-  /// The float graph for any batch size.
-  package func graph() throws -> Graph {
+  /// The float graph for any batch size, fused if the network is meant to be.
+  package func graph() throws -> Graph { isFused ? try traced().fused() : try traced() }
+
+  /// The float graph for any batch size, as it is traced.
+  package func traced() throws -> Graph {
     let module = Composite(layers(), body)
     try module.initialize(seed: 7)
     try module.drawStatistics()
@@ -56,8 +59,7 @@ package struct Network: Sendable, CustomStringConvertible {
       inputs: inputs,
       parameters: Dictionary(module.namedParameters.map { ($0.name, $0.parameter) }) { first, _ in first },
       modulePaths: Dictionary(module.namedModules.map { (ObjectIdentifier($0.module), $0.path) }) { first, _ in first })
-    let graph = try tracer.trace(outputNames: nil) { try module($0) }
-    return isFused ? try graph.fused() : graph
+    return try tracer.trace(outputNames: nil) { try module($0) }
   }
 
   package func inputs(batch: Int, seed: UInt64) throws -> [Tensor] {

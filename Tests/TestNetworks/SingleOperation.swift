@@ -8,6 +8,8 @@ package struct SingleOperation {
   package let graph: Graph
   package let node: Node
   package let result: QuantizationParameters
+  /// The value that is rounded.
+  package let value: String
   private let sources: [String]
   private let names: [String]
 
@@ -57,6 +59,7 @@ package struct SingleOperation {
     .removingDeadNodes()
     self.node = node
     self.result = result.parameters
+    value = chain.last!.outputs[0]
     self.sources = sources
     names = chain.map(\.name)
   }
@@ -64,14 +67,19 @@ package struct SingleOperation {
   /// How often the engine's integers differ from those of the interpreter, and by how much at most, for the values that
   /// occur in a replay of the whole graph.
   package func compare(_ values: [String: Tensor]) throws -> (differing: Int, of: Int, atMost: Int) {
-    let inputs = sources.map { values[$0]! }
+    try compare(values, with: graph.replay(sources.map { values[$0]! })[0])
+  }
+
+  /// The same with integers that stand for these real numbers.
+  package func compare(
+    _ values: [String: Tensor], with expected: Tensor
+  ) throws -> (differing: Int, of: Int, atMost: Int) {
     let plan = try Plan(graph)
     guard plan.integerNodes == names else {
       throw OctetError(.invalidGraph, node.name, expected: "one integer operation", found: "\(plan.integerNodes)")
     }
-    let found = try quantize(Session(plan, threads: 1).run(inputs)[0], result)
-    let expected = try quantize(graph.replay(inputs)[0], result)
-    let steps = zip(Self.integers(found), Self.integers(expected)).map { abs($0 - $1) }
+    let found = try quantize(Session(plan, threads: 1).run(sources.map { values[$0]! })[0], result)
+    let steps = zip(Self.integers(found), Self.integers(try quantize(expected, result))).map { abs($0 - $1) }
     return (steps.count { $0 != 0 }, steps.count, steps.max() ?? 0)
   }
 

@@ -155,5 +155,8 @@ final class ClippingRecord: Sendable {
 
   func set(clipped: Int, of count: Int) { counts.withLock { $0 = (clipped, count) } }
 
+  /// Of all values.
+  var count: Int? { counts.withLock { $0.of > 0 ? $0.of : nil } }
+
   var share: Float? { counts.withLock { $0.of > 0 ? Float($0.clipped) / Float($0.of) : nil } }
 }

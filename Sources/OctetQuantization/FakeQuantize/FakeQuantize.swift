@@ -119,6 +119,12 @@ public final class FakeQuantize: Sendable {
   /// The share of values that were clipped when gradients last passed; `nil` before that.
   public var clippedShare: Float? { clipping.share }
 
+  /// The number of scales as a share of that of values.
+  var ownShareOfScales: Float {
+    guard let count = clipping.count, let scales = try? scale.count else { return 0 }
+    return Float(scales) / Float(count)
+  }
+
   /// What learns: scale, and zero point if that lies anywhere. Empty unless scale and zero point are ``Learning/learned`` and
   /// the observer has seen something. (Their gradients are 0 while the observer is on.)
   public var parameters: [Parameter] {

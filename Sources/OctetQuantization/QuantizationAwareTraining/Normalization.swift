@@ -48,39 +48,29 @@ struct Normalization {
   ///   - y: [n, c, ...]
   ///   - folded: what y is still to be divided by, and what is then to be added; `nil`: nothing.
   func normalizeByBatch(_ y: Tensor, folded: (factor: Tensor, bias: Tensor?)?) throws -> Tensor {
-    let channels = y.shape[1]
-    guard channels > 0, try y.count / channels > 1 else {
-      throw OctetError(
-        .shapeMismatch, "batch normalization", expected: "more than one value per channel, to train", found: "\(y.type)")
-    }
-    let perChannel = [1, channels] + [Int](repeating: 1, count: y.rank - 2)
-    let axes = (0..<y.rank).filter { $0 != 1 }
-    let batchMean = try y.mean(axes, keepDimensions: true)
-    let centred = try y - batchMean
-    let batchVariance = try (centred * centred).mean(axes, keepDimensions: true)
-    try follow(batchMean.detached.reshape([-1]), batchVariance.detached.reshape([-1]), count: y.count / channels, folded)
+    let (batchMean, batchVariance) = try batchStatistics(of: y)
+    let channels = batchMean.count
+    try follow(batchMean, batchVariance, count: y.count / channels, folded)
     // (y/f + b − mean) / √(variance/f² + ε) · γ  =  (y − mean of y) / √(variance of y + ε · f²) · γ · sign of f
-    var (epsilons, scales) = (try Tensor(epsilon), scale.value)
+    var (epsilons, scales) = (try Tensor(repeating: epsilon, shape: [channels]), scale.value)
     if let factor = folded?.factor {
-      epsilons = try (factor * factor * epsilons).reshape(perChannel)
+      epsilons = try factor * factor * epsilons
       let signs = try factor.detached.scalars(as: Float.self).map { $0 < 0 ? Float(-1) : 1 }
       scales = try scales * Tensor(signs, shape: [channels])
     }
-    let normalized = try centred / apply(.unary(.sqrt), [batchVariance + epsilons])[0]
-    return try normalized * scales.reshape(perChannel) + bias.value.reshape(perChannel)
+    return try BatchNormalizationInTraining(mean: batchMean, variance: batchVariance)(y, scales, bias.value, epsilons)
   }
 
   /// Moves the running statistics. (The variance without bias, as in PyTorch.)
   private func follow(
-    _ batchMean: Tensor, _ batchVariance: Tensor, count: Int, _ folded: (factor: Tensor, bias: Tensor?)?
+    _ batchMean: [Float], _ batchVariance: [Float], count: Int, _ folded: (factor: Tensor, bias: Tensor?)?
   ) throws {
-    let channels = try batchMean.count
+    let channels = batchMean.count
     let factor = try folded?.factor.detached.scalars(as: Float.self) ?? [Float](repeating: 1, count: channels)
     let added = try folded?.bias?.detached.scalars(as: Float.self) ?? [Float](repeating: 0, count: channels)
     let unbiased = Float(count) / Float(count - 1)
-    func move(_ parameter: Parameter, _ batch: Tensor, _ value: (Float, Int) -> Float) throws {
+    func move(_ parameter: Parameter, _ new: [Float], _ value: (Float, Int) -> Float) throws {
       let old = try parameter.value.scalars(as: Float.self)
-      let new = try batch.scalars(as: Float.self)
       parameter.value = try Tensor(
         old.indices.map { (1 - Self.momentum) * old[$0] + Self.momentum * value(new[$0], $0) }, shape: [channels])
     }

@@ -43,6 +43,6 @@ extension Graph {
     }
     return PreparedGraph(
       graph: fused, sites: prepared.sites.replaced(by: sites), assignments: prepared.assignments,
-      trained: TrainedGraph(source, as: fused, weights: weights, residuals: residuals))
+      trained: TrainedGraph(source, as: fused, prepared.sites, weights: weights, residuals: residuals))
   }
 }

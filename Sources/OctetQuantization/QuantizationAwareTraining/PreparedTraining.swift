@@ -22,7 +22,7 @@ extension PreparedGraph {
   public func weightFakeQuantize(_ name: String) -> FakeQuantize? {
     guard let trained else { return nil }
     if let fake = trained.weights[name] { return fake }
-    return trained.graph.nodes.first { trained.weights[$0.name] != nil && $0.modules.contains(name) }
+    return graph.nodes.first { trained.weights[$0.name] != nil && $0.modules.contains(name) }
       .flatMap { trained.weights[$0.name] }
   }
 

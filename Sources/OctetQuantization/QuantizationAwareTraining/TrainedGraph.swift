@@ -27,7 +27,10 @@ final class TrainedGraph {
   /// - Parameters:
   ///   - graph: in which batch normalization has nodes of its own.
   ///   - fused: the same with it folded. Nodes that compute the same have the same name.
-  init(_ graph: Graph, as fused: Graph, weights: [String: FakeQuantize], residuals: Bool) {
+  ///   - sites: of values, which have the same names in both.
+  ///   - weights: what rounds the weight of a node, by the node's name.
+  ///   - residuals: how `graph` was fused.
+  init(_ graph: Graph, as fused: Graph, _ sites: Sites, weights: [String: FakeQuantize], residuals: Bool) {
     self.graph = graph
     self.weights = weights
     self.residuals = residuals
@@ -40,7 +43,13 @@ final class TrainedGraph {
     }
     self.normalizations = normalizations
     folded = Set(normalizations.values.map(\.name))
-    selected = Set(graph.nodes.filter(\.selectsNumbers).flatMap(\.outputs))
+    let selecting = graph.nodes.filter { node in
+      node.selectsNumbers
+        && node.activationInputs.allSatisfy { value in
+          sites.index(ofValue: value).map { $0 == sites.index(ofValue: node.outputs[0]) } ?? false
+        }
+    }
+    selected = Set(selecting.flatMap(\.outputs))
   }
 
   /// All batch normalization, folded or not.
@@ -50,13 +59,20 @@ final class TrainedGraph {
   func fused() throws -> Graph { try graph.fused(residuals: residuals) }
 
   /// The results, rounded as they will be in integers.
-  func callAsFunction(_ inputs: [Tensor], _ sites: Sites) throws -> [Tensor] {
-    if isTraining { passes += 1 } else if parameters.contains(where: { $0.value.origin != nil }) { passesOutsideTraining += 1 }
+  func callAsFunction(_ inputs: [Tensor], _ sites: Sites, tap: Graph.Tap?) throws -> [Tensor] {
+    if isTraining {
+      passes += 1
+    } else if parameters.contains(where: { $0.value.origin != nil }) {
+      passesOutsideTraining += 1
+    }
     return try graph.replay(inputs) { [self] value, tensor in
-      guard let site = sites.index(ofValue: value) else { return tensor }
-      let fake = sites[site].fakeQuantize!
-      if isTraining { try fake.observe(tensor) }
-      return selected.contains(value) ? tensor : try fake.rounded(tensor)
+      var tensor = tensor
+      if let site = sites.index(ofValue: value) {
+        let fake = sites[site].fakeQuantize!
+        if isTraining { try fake.observe(tensor) }
+        if !selected.contains(value) { tensor = try roundedIfObserved(tensor, fake) }
+      }
+      return try tap?(value, tensor) ?? tensor
     } evaluating: { node, operands in
       if folded.contains(node.name) {
         return [try isFollowing(node.name) ? normalize(operands[0]!, of: node.inputs[0]!) : operands[0]!]
@@ -89,13 +105,25 @@ final class TrainedGraph {
     return operands
   }
 
-  private func rounded(_ weight: Tensor, of node: Node, _ fake: FakeQuantize) throws -> Tensor {
+  /// A weight rounded to its scales, which go by outputs.
+  func rounded(_ weight: Tensor, of node: Node, _ fake: FakeQuantize) throws -> Tensor {
     let outputsFirst = [1, 0] + Array(2..<max(weight.rank, 2))
     let isTransposed = node.weightPlace?.axis == 1
     let weight = isTransposed ? try weight.transpose(outputsFirst) : weight
     if isTraining { try fake.observe(weight) }
-    let rounded = try fake.rounded(weight)
+    let rounded = try roundedIfObserved(weight, fake)
     return isTransposed ? try rounded.transpose(outputsFirst) : rounded
+  }
+
+  /// - Throws: `OctetError` (`notObserved`) if that has no scale yet: rounding would destroy everything.
+  private func roundedIfObserved(_ x: Tensor, _ fake: FakeQuantize) throws -> Tensor {
+    guard fake.observations > 0 || !fake.isFakeQuantizeEnabled || fake.observer is FixedQParamsObserver else {
+      throw OctetError(
+        .notObserved, "fake quantization",
+        expected: "values seen before, in training with the observer on, or in calibration",
+        found: "none")
+    }
+    return try fake.rounded(x)
   }
 
   /// Shows the observers of weights what those are now, with frozen normalization.
@@ -147,7 +175,7 @@ extension TensorType {
 
 extension Node {
   /// The operand that is stored as integers: the weight, or the constant of a sum, difference or product.
-  fileprivate func roundedOperand(in graph: Graph) -> Int { weightPlace?.operand ?? constantOperand(in: graph)! }
+  func roundedOperand(in graph: Graph) -> Int { weightPlace?.operand ?? constantOperand(in: graph)! }
 
   /// Whether results are some of the operands' numbers, as they are.
   fileprivate var selectsNumbers: Bool {

@@ -1,10 +1,9 @@
 import OctetCore
 
-/// Something that keeps quantization-aware training from converging, and where it was seen.
+/// Something that keeps quantization-aware training from converging, and where it was seen. (Rounding by an observer that has
+/// seen nothing is more than that: an error.)
 public struct TrainingWarning: Hashable, Sendable, Codable {
   public enum Fault: String, Hashable, Sendable, Codable, CaseIterable {
-    /// An observer has seen nothing: values are rounded by a scale that means nothing.
-    case observerNeverUpdated
     /// An observer was switched off while its scale still changed.
     case frozenTooSoon
     /// Many values lie beyond the range and get no gradient.
@@ -20,6 +19,12 @@ public struct TrainingWarning: Hashable, Sendable, Codable {
   public let subject: String?
   /// How often, or how much: observations until it was switched off, a share of values, a share of a scale.
   public let figure: Float?
+
+  package init(fault: Fault, subject: String?, figure: Float?) {
+    self.fault = fault
+    self.subject = subject
+    self.figure = figure
+  }
 }
 
 extension TrainingWarning: CustomStringConvertible {
@@ -31,8 +36,6 @@ extension TrainingWarning: CustomStringConvertible {
   private var text: String {
     let share = ((figure ?? 0) * 1000).rounded() / 10
     return switch fault {
-    case .observerNeverUpdated:
-      "its observer has seen nothing; leave it switched on for the first epochs, or calibrate before training"
     case .frozenTooSoon:
       "its observer was switched off while its scale still moved by \(share) % a step; leave it on for longer"
     case .clipsTooMuch:
@@ -59,16 +62,13 @@ extension PreparedGraph {
     if trained.passes == 0 {
       warnings.append(TrainingWarning(fault: .notInTrainingMode, subject: nil, figure: nil))
     }
-    for (name, fake) in fakeQuantizes where !(fake.observer is FixedQParamsObserver) {
+    for (name, fake) in fakeQuantizes where fake.observations > 0 && !(fake.observer is FixedQParamsObserver) {
       func warn(_ fault: TrainingWarning.Fault, _ figure: Float?) {
         warnings.append(TrainingWarning(fault: fault, subject: name, figure: figure))
       }
-      guard fake.observations > 0 else {
-        warn(.observerNeverUpdated, nil)
-        continue
-      }
       if !fake.isObserverEnabled, fake.observedPace.recent > pace { warn(.frozenTooSoon, fake.observedPace.recent) }
-      if let share = fake.clippedShare, share > clipping { warn(.clipsTooMuch, share) }
+      // The end of a range may lie a little inside of what is there now: that is one value of each channel.
+      if let share = fake.clippedShare, share > clipping + fake.ownShareOfScales { warn(.clipsTooMuch, share) }
       let largest = max(fake.observedPace.largest, fake.learnedPace.largest)
       if largest > jump { warn(.scaleJumps, largest) }
     }
