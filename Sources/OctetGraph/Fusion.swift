@@ -14,6 +14,12 @@ extension Graph {
   ///   integers that is one rounding less; but only Octet has such an operation. Left apart, sum and operands are
   ///   quantized each, as other programs do it: files for ONNX Runtime want that.
   public func fused(residuals: Bool = true) throws -> Graph {
+    try fused(residuals: residuals, keepingNormalization: false)
+  }
+
+  /// The same; batch normalization that a network may still train stays a node of its own, if asked for. Fusing the result
+  /// folds it.
+  package func fused(residuals: Bool, keepingNormalization: Bool) throws -> Graph {
     // What no output needs must not keep a chain apart.
     var graph = try removingDeadNodes().fusingFunctions()
     // One pass in order suffices: what a node takes in stands behind it. After each fusion, look at the same node again.
@@ -23,6 +29,9 @@ extension Graph {
       let next = graph.nodes[index].outputs.first.flatMap { consumers[$0]?.first }
       do {
         guard let next else { throw Obstacle(reason: "nothing uses \(graph.nodes[index].name)") }
+        if keepingNormalization, try graph.canTrainNormalization(next, behind: index) {
+          throw Obstacle(reason: "\(graph.nodes[next].name) trains")
+        }
         // A residual moves the node to where the addition stood: it is met again there.
         graph = try graph.fusing(index, with: next, residuals: residuals)
         consumers = graph.consumers
@@ -105,6 +114,18 @@ extension Graph {
     default: break
     }
     throw no("\(head.op.kind.rawValue) and \(tail.op.kind.rawValue) have no fused form")
+  }
+
+  /// Whether a node is batch normalization that can become part of node `first`, and nothing behind it can too: it would
+  /// become part of what the normalization is folded to.
+  private func canTrainNormalization(_ second: Int, behind first: Int) throws -> Bool {
+    guard nodes[second].op.kind == .batchNormalization, let folded = try? fusing(first, with: second) else { return false }
+    let name = nodes[first].name
+    guard let place = folded.nodes.firstIndex(where: { $0.name == name }),
+      let users = folded.consumers[folded.nodes[place].outputs[0]], users.count == 1,
+      case .binary(let function) = folded.nodes[users[0]].op
+    else { return true }
+    return try folded.affine(function, place, users[0]) == nil
   }
 
   private func attaching(_ activation: Activation, _ first: Int, _ second: Int) throws -> Graph {

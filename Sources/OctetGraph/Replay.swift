@@ -14,6 +14,13 @@ extension Graph {
   /// - Returns: one tensor for each output, in order.
   /// - Throws: `OctetError` that names the input or node at fault; what `tap` throws.
   public func replay(_ inputs: [Tensor], tap: Tap? = nil) throws -> [Tensor] {
+    try replay(inputs, tap: tap) { node, operands in try apply(node.op, operands) }
+  }
+
+  /// The same, where `evaluate` says what a node makes of its operands.
+  package func replay(
+    _ inputs: [Tensor], tap: Tap?, evaluating evaluate: (_ node: Node, _ operands: [Tensor?]) throws -> [Tensor]
+  ) throws -> [Tensor] {
     try checkInputs(inputs.map(\.type))
     var lastUse: [String: Int] = [:]
     for (index, node) in nodes.enumerated() {
@@ -36,7 +43,7 @@ extension Graph {
     for (input, tensor) in zip(self.inputs, inputs) { try define(input.name, tensor) }
     for (index, node) in nodes.enumerated() {
       let operands = try node.inputs.map { try $0.map(value) }
-      let results = try naming(node.name) { try apply(node.op, operands) }
+      let results = try naming(node.name) { try evaluate(node, operands) }
       for name in node.inputs.compactMap({ $0 }) where lastUse[name] == index { values[name] = nil }
       for (name, tensor) in zip(node.outputs, results) { try define(name, tensor) }
     }

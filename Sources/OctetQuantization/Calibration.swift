@@ -12,6 +12,11 @@ public struct Calibration: Sendable {
     public fileprivate(set) var observer: any Observer
     /// How many tensors with finite elements.
     public fileprivate(set) var observations: Int
+
+    init(observer: any Observer, observations: Int) {
+      self.observer = observer
+      self.observations = observations
+    }
   }
 
   /// By the name of the site.

@@ -10,6 +10,9 @@ extension PreparedGraph {
   /// - Returns: the graph, and a report that accounts for every node.
   /// - Throws: `OctetError`: `notObserved`, naming the site, if one has seen nothing; `unsupported` if one found scales
   ///   by channel, or integers of 4 bits.
+  ///
+  /// A graph that was prepared for training converts as it is then: weights and values are rounded as they were last, and
+  /// batch normalization is folded with the statistics that run.
   public func convert() throws -> (graph: Graph, report: ConversionReport) {
     var parameters: [QuantizationParameters] = []
     for site in sites {
@@ -17,7 +20,7 @@ extension PreparedGraph {
         throw OctetError(
           .notObserved, "site \(site.name)", expected: "values seen in calibration", found: "none")
       }
-      let calculated = try naming("site \(site.name)") { try site.observer.calculateQParams() }
+      let calculated = try naming("site \(site.name)") { try site.calculateQParams() }
       guard calculated.isPerTensor else {
         throw OctetError(
           .unsupported, "site \(site.name)", expected: "an activation observer with one scale", found: "\(calculated)")
@@ -27,10 +30,25 @@ extension PreparedGraph {
           .unsupported, "site \(site.name)", expected: "an activation observer for 8 or 16 bits",
           found: "\(calculated)")
       }
-      parameters.append(try site.observer.saturatingAtItsType(calculated))
+      // What has been trained with bounds is run with them.
+      parameters.append(trained == nil ? try site.observer.saturatingAtItsType(calculated) : calculated)
     }
-    var converter = Converter(source: self, siteParameters: parameters)
+    var converter = Converter(source: try trained.map(asTrained) ?? self, siteParameters: parameters)
     return try converter.convert()
+  }
+
+  /// The graph with batch normalization folded as it is now, and weights that are rounded as they were last.
+  private func asTrained(_ trained: TrainedGraph) throws -> PreparedGraph {
+    var assignments = assignments
+    for (node, fake) in trained.weights {
+      guard fake.observations > 0 else {
+        throw OctetError(
+          .notObserved, "weight of \(node)", expected: "a step of training, or a calibration, before it is converted",
+          found: "none")
+      }
+      assignments[node] = .integer(weight: FixedQParamsObserver(try fake.calculateQParams()))
+    }
+    return PreparedGraph(graph: try trained.fused(), sites: sites, assignments: assignments)
   }
 }
 

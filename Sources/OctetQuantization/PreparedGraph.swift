@@ -3,7 +3,8 @@ public import OctetGraph
 
 /// A float graph with the sites that watch its values, on the way to an integer one.
 ///
-/// The graph itself is as it was: sites stand beside it, and see the values of a replay.
+/// The graph itself is as it was: sites stand beside it, and see the values of a replay. After ``OctetGraph/Graph/prepareQAT(_:learning:residuals:)`` they
+/// also round them, and the graph trains.
 public final class PreparedGraph {
   enum Assignment {
     /// - Parameter weight: for the operand that is a constant, if there is one.
@@ -11,29 +12,41 @@ public final class PreparedGraph {
     case float(String)
   }
 
+  /// What was prepared, fused. (Where batch normalization is folded, weights and biases are those of then.)
   public let graph: Graph
   /// The places where values are quantized.
   public private(set) var sites: Sites
   let assignments: [String: Assignment]
+  /// How it computes in quantization-aware training; `nil` if it was prepared for static quantization.
+  let trained: TrainedGraph?
 
-  init(graph: Graph, sites: Sites, assignments: [String: Assignment]) {
+  init(graph: Graph, sites: Sites, assignments: [String: Assignment], trained: TrainedGraph? = nil) {
     self.graph = graph
     self.sites = sites
     self.assignments = assignments
+    self.trained = trained
   }
 
-  /// The graph's parameters; those that no pass has changed are shared with the modules they come from.
-  public var parameters: [String: Parameter] { graph.parameters }
+  /// The graph's parameters by name; those that no pass has changed are shared with the modules they come from.
+  public var parameters: [String: Parameter] { trained?.graph.parameters ?? graph.parameters }
 
-  /// The float network's result, for a network with one input and one output; nothing is observed.
+  /// The float network's results, where nothing is observed; or, prepared for training, those of the network with values and
+  /// weights rounded as they will be in integers, where observers watch if ``isTraining``.
+  public func callAsFunction(_ inputs: [Tensor]) throws -> [Tensor] {
+    try trained?(inputs, sites) ?? graph.replay(inputs)
+  }
+
+  /// The same for a network with one input and one output.
   public func callAsFunction(_ x: Tensor) throws -> Tensor {
     guard graph.outputs.count == 1 else {
       throw OctetError(.invalidArgument, "prepared graph", expected: "one output", found: "\(graph.outputs.count)")
     }
-    return try graph.replay([x])[0]
+    return try self([x])[0]
   }
 
   /// Shows the sites representative inputs, one batch after another; none is kept.
+  ///
+  /// Prepared for training, that is a good beginning: ranges then start from what the float network has.
   ///
   /// Several threads each replay a batch of their own; sites still see the batches in order, so that the result does not
   /// depend on the number of threads. After an error, what has been seen until then stays.
@@ -65,7 +78,7 @@ public final class PreparedGraph {
     guard threads > 0 else {
       throw OctetError(.invalidArgument, "calibration", expected: "at least one thread", found: "\(threads)")
     }
-    let run = CalibrationRun(graph, sites, progress: progress, next: next)
+    let run = CalibrationRun(try trained?.fused() ?? graph, sites, progress: progress, next: next)
     defer { sites = sites.replaced(by: run.sites) }
     try run.run(threads: threads)
     guard run.drawn > 0 else {
@@ -85,11 +98,12 @@ public final class PreparedGraph {
     sites = sites.replaced(
       by: try sites.map { site in
         let state = calibration.sites[site.name]!
-        var site = site
-        site.observer.reset()
-        try naming("site \(site.name)") { try site.observer.merge(any: state.observer) }
-        site.observations = state.observations
-        return site
+        var observer = site.observer
+        observer.reset()
+        return try naming("site \(site.name)") {
+          try observer.merge(any: state.observer)
+          return try site.replaced(observer: observer, observations: state.observations)
+        }
       })
   }
 
@@ -116,7 +130,7 @@ public final class PreparedGraph {
   private func annotation(of site: Site, _ kind: String) -> Graph.Annotation {
     guard site.observations > 0 else { return Graph.Annotation(site: kind, note: "nothing observed") }
     do {
-      return Graph.Annotation(site: kind, try site.observer.calculateQParams())
+      return Graph.Annotation(site: kind, try site.calculateQParams())
     } catch {
       return Graph.Annotation(site: kind, note: "\(error)")
     }

@@ -3,19 +3,59 @@ import OctetGraph
 
 /// A place where values are quantized: one observer for one value, or for several that share a scale.
 public struct Site: Sendable {
-  public internal(set) var observer: any Observer
+  private var ownObserver: any Observer
+  private var ownObservations = 0
+  /// What rounds the values in quantization-aware training, with the observer inside; `nil` in a graph that was prepared for
+  /// static quantization.
+  public let fakeQuantize: FakeQuantize?
   /// The values of the graph that it watches.
   public internal(set) var values: [String]
+
+  init(_ observer: any Observer, values: [String], fakeQuantize: FakeQuantize? = nil) {
+    ownObserver = observer
+    self.values = values
+    self.fakeQuantize = fakeQuantize
+  }
+
+  public internal(set) var observer: any Observer {
+    get { fakeQuantize?.observer ?? ownObserver }
+    set {
+      guard let fakeQuantize else { return ownObserver = newValue }
+      fakeQuantize.withState { $0.observer = newValue }
+    }
+  }
+
   /// How many tensors with finite elements it has seen.
-  public internal(set) var observations = 0
+  public internal(set) var observations: Int {
+    get { fakeQuantize?.observations ?? ownObservations }
+    set {
+      guard let fakeQuantize else { return ownObservations = newValue }
+      fakeQuantize.withState { $0.observations = newValue }
+    }
+  }
 
   /// The name of its first value.
   public var name: String { values[0] }
 
+  /// Scale and zero point for what it has seen; those that it has learned in training.
+  public func calculateQParams() throws -> QuantizationParameters {
+    try fakeQuantize?.calculateQParams() ?? observer.calculateQParams()
+  }
+
   /// Shows it one tensor. What has no finite element does not count as seen.
   mutating func observe(_ tensor: Tensor) throws {
-    try observer.observe(tensor)
-    if try tensor.withUnsafeScalars(as: Float.self, { $0.contains { $0.isFinite } }) { observations += 1 }
+    if let fakeQuantize { return try fakeQuantize.observe(tensor) }
+    try ownObserver.observe(tensor)
+    if try tensor.withUnsafeScalars(as: Float.self, { $0.contains { $0.isFinite } }) { ownObservations += 1 }
+  }
+
+  /// The same place with what has been seen in another state.
+  func replaced(observer: any Observer, observations: Int) throws -> Site {
+    var site = self
+    site.observer = observer
+    site.observations = observations
+    try fakeQuantize?.withState { if observations > 0 { try $0.follow() } }
+    return site
   }
 }
 
@@ -31,7 +71,7 @@ public struct Sites: RandomAccessCollection, Sendable {
   init(_ groups: [(observer: any Observer, values: [String])], in graph: Graph) {
     for group in groups {
       for value in group.values { indexOfValue[value] = elements.count }
-      elements.append(Site(observer: group.observer, values: group.values))
+      elements.append(Site(group.observer, values: group.values))
     }
     // A module may make several values: its last one is its result.
     aliases = Dictionary(

@@ -29,13 +29,18 @@ public class BatchNorm: Module {
   }
 
   public final override func forward(_ x: Tensor) throws -> Tensor {
-    let (mean, variance) = isTraining ? try batchStatistics(x) : (runningMean.value, runningVar.value)
-    return try apply(
-      .batchNormalization(Op.BatchNormalization(epsilon: epsilon)), [x, weight.value, bias.value, mean, variance])[0]
+    guard isTraining else {
+      return try apply(
+        .batchNormalization(Op.BatchNormalization(epsilon: epsilon)),
+        [x, weight.value, bias.value, runningMean.value, runningVar.value])[0]
+    }
+    let (mean, variance) = try statistics(of: x)
+    return try BatchNormalizationInTraining(mean: mean, variance: variance)(
+      x, weight.value, bias.value, Tensor(repeating: epsilon, shape: weight.value.shape))
   }
 
-  /// Mean and (biased) variance of every channel of the batch, each [c]; the running statistics move toward them.
-  private func batchStatistics(_ x: Tensor) throws -> (mean: Tensor, variance: Tensor) {
+  /// Mean and (biased) variance of every channel of the batch; the running statistics move toward them.
+  private func statistics(of x: Tensor) throws -> (mean: [Float], variance: [Float]) {
     try x.requireConcrete("the statistics of a batch in training mode")
     let channels = runningMean.value.shape[0]
     guard channels > 0, x.rank >= 2, x.shape[1] == channels, try x.count / channels > 1 else {
@@ -43,18 +48,15 @@ public class BatchNorm: Module {
         .shapeMismatch, "batch normalization",
         expected: "[n, \(channels), ...] with more than one value per channel, to train", found: "\(x.type)")
     }
-    let axes = (0..<x.rank).filter { $0 != 1 }
-    let mean = try x.mean(axes, keepDimensions: true)
-    let centred = try x - mean
-    let variance = try (centred * centred).mean(axes)
+    let (mean, variance) = try batchStatistics(of: x)
     let perChannel = try x.count / channels
     runningMean.value = try mix(runningMean.value, mean, 1)
     runningVar.value = try mix(runningVar.value, variance, Float(perChannel) / Float(perChannel - 1))
-    return (try mean.reshape([-1]), variance)
+    return (mean, variance)
   }
 
-  private func mix(_ old: Tensor, _ new: Tensor, _ factor: Float) throws -> Tensor {
-    let scalars = zip(try old.scalars(as: Float.self), try new.scalars(as: Float.self)).map {
+  private func mix(_ old: Tensor, _ new: [Float], _ factor: Float) throws -> Tensor {
+    let scalars = zip(try old.scalars(as: Float.self), new).map {
       (1 - momentum) * $0 + momentum * ($1 * factor)
     }
     return try Tensor(scalars, shape: old.shape)

@@ -1,5 +1,6 @@
 import CKernels
 public import OctetCore
+import Synchronization
 
 /// Values rounded to the steps of integers, in float: torch.fake_quantize_per_tensor_affine and its form by channel, which
 /// multiply by the reciprocal of the scale where ``quantize(_:_:)`` divides (they differ in a few ties). Gradients pass where
@@ -7,12 +8,18 @@ public import OctetCore
 ///
 /// - Throws: `OctetError`: `unsupported` for scales by block; if x is not float32 or does not fit the parameters.
 public func fakeQuantize(_ x: Tensor, _ parameters: QuantizationParameters) throws -> Tensor {
-  try FakeQuantization(parameters: parameters)(x)
+  try FakeQuantization(parameters: parameters, record: nil)(x)
 }
 
 /// The function behind ``fakeQuantize(_:_:)``. It keeps one byte for each element.
 struct FakeQuantization: DifferentiableFunction {
   let parameters: QuantizationParameters
+  /// Where to write how many values were clipped, when gradients are going to pass.
+  let record: ClippingRecord?
+
+  static func == (a: FakeQuantization, b: FakeQuantization) -> Bool { a.parameters == b.parameters }
+
+  func hash(into hasher: inout Hasher) { hasher.combine(parameters) }
 
   func outputType(_ inputs: [TensorType]) throws -> TensorType {
     try Op.QuantizeLinear(parameters).outputTypes([inputs[0]])[0].with(.float32)
@@ -24,7 +31,11 @@ struct FakeQuantization: DifferentiableFunction {
     _ inputs: [Tensor]
   ) throws -> (result: Tensor, pullback: @Sendable (_ gradient: Tensor) throws -> [Tensor?]) {
     var mask = Tensor(uninitialized: inputs[0].shape, dtype: .uint8)
-    let result = try mask.withUnsafeMutableScalars(as: UInt8.self) { try round(inputs[0], mask: $0.baseAddress) }
+    let result = try mask.withUnsafeMutableScalars(as: UInt8.self) { mask in
+      let result = try round(inputs[0], mask: mask.baseAddress)
+      record?.set(clipped: mask.count - mask.reduce(0) { $0 + Int($1) }, of: mask.count)
+      return result
+    }
     let passes = mask
     return (result, { [try masked($0, passes)] })
   }
@@ -77,8 +88,13 @@ struct FakeQuantization: DifferentiableFunction {
 struct LearnedFakeQuantization: DifferentiableFunction {
   /// What scale and zero point are now.
   let parameters: QuantizationParameters
+  let record: ClippingRecord?
 
-  private var rounding: FakeQuantization { FakeQuantization(parameters: parameters) }
+  static func == (a: LearnedFakeQuantization, b: LearnedFakeQuantization) -> Bool { a.parameters == b.parameters }
+
+  func hash(into hasher: inout Hasher) { hasher.combine(parameters) }
+
+  private var rounding: FakeQuantization { FakeQuantization(parameters: parameters, record: nil) }
 
   func outputType(_ inputs: [TensorType]) throws -> TensorType { try rounding.outputType(inputs) }
 
@@ -90,6 +106,7 @@ struct LearnedFakeQuantization: DifferentiableFunction {
     let channels = parameters.scales.count
     var dscale = [Double](repeating: 0, count: channels)
     var dzero = dscale
+    var clipped = 0
     var dx = gradient
     try dx.withUnsafeMutableScalars(as: Float.self) { dy in
       try x.withUnsafeScalars(as: Float.self) { x in
@@ -106,6 +123,7 @@ struct LearnedFakeQuantization: DifferentiableFunction {
                 ofScale += Double(dy[i] * (end - zero))
                 ofZero -= Double(dy[i] * scale)
                 dy[i] = 0
+                clipped += 1
               } else {
                 ofScale += Double(dy[i] * ((y[i] - x[i]) * reciprocal))
               }
@@ -116,6 +134,7 @@ struct LearnedFakeQuantization: DifferentiableFunction {
         }
       }
     }
+    record?.set(clipped: clipped, of: try x.count)
     let factor = 1 / max(Double(try x.count) * Double(parameters.range.upperBound), 1).squareRoot()
     func perChannel(_ sums: [Double]) throws -> Tensor {
       try Tensor(sums.map { Float($0 * factor) }, shape: [channels])
@@ -128,4 +147,13 @@ struct LearnedFakeQuantization: DifferentiableFunction {
 
 extension TensorType {
   fileprivate func with(_ dtype: DType) -> TensorType { TensorType(dtype, shape) }
+}
+
+/// How many values were clipped the last time.
+final class ClippingRecord: Sendable {
+  private let counts = Mutex((clipped: 0, of: 0))
+
+  func set(clipped: Int, of count: Int) { counts.withLock { $0 = (clipped, count) } }
+
+  var share: Float? { counts.withLock { $0.of > 0 ? Float($0.clipped) / Float($0.of) : nil } }
 }

@@ -1,4 +1,5 @@
 public import OctetCore
+import Synchronization
 
 /// Rounds values to the steps of integers and stays in float, so that a network feels in training what it will be in
 /// integers. (torch.ao.quantization.FakeQuantize.)
@@ -14,7 +15,7 @@ public import OctetCore
 ///     let y = try activations(conv2d(x, weight: weights(weight.value)))
 ///
 /// It belongs to one training at a time.
-public final class FakeQuantize {
+public final class FakeQuantize: Sendable {
   /// What becomes of scale and zero point in training.
   public enum Learning: String, Hashable, Sendable, Codable {
     /// They are what the observer finds.
@@ -24,21 +25,46 @@ public final class FakeQuantize {
     case learned
   }
 
-  public private(set) var observer: any Observer
   public let learning: Learning
-  /// Whether the observer watches, and scale and zero point follow it.
-  public var isObserverEnabled = true
-  /// Whether values are rounded; otherwise they pass as they are.
-  public var isFakeQuantizeEnabled = true
-  /// How many tensors the observer has been shown.
-  public private(set) var observations = 0
-  private var found: QuantizationParameters?
-  private var learned: (scale: Parameter, zeroPoint: Parameter)?
+  private let state: Mutex<State>
+  private let clipping = ClippingRecord()
+
+  /// What changes in training.
+  struct State {
+    var observer: any Observer
+    var isObserverEnabled = true
+    var isFakeQuantizeEnabled = true
+    var observations = 0
+    var found: QuantizationParameters?
+    var learned: (scale: Parameter, zeroPoint: Parameter)?
+    /// How fast the observer's scales change, and those that learn.
+    var observedPace = ScalePace()
+    var learnedPace = ScalePace()
+    /// What was rounded to last by scales that learn.
+    var last: QuantizationParameters?
+  }
 
   public init(_ observer: any Observer, learning: Learning = .observed) {
-    self.observer = observer
     self.learning = learning
+    state = Mutex(State(observer: observer))
   }
+
+  public var observer: any Observer { state.withLock { $0.observer } }
+
+  /// Whether the observer watches, and scale and zero point follow it.
+  public var isObserverEnabled: Bool {
+    get { state.withLock { $0.isObserverEnabled } }
+    set { state.withLock { $0.isObserverEnabled = newValue } }
+  }
+
+  /// Whether values are rounded; otherwise they pass as they are.
+  public var isFakeQuantizeEnabled: Bool {
+    get { state.withLock { $0.isFakeQuantizeEnabled } }
+    set { state.withLock { $0.isFakeQuantizeEnabled = newValue } }
+  }
+
+  /// How many tensors the observer has been shown.
+  public var observations: Int { state.withLock { $0.observations } }
 
   /// The values rounded, and what the observer has to see seen.
   ///
@@ -47,20 +73,93 @@ public final class FakeQuantize {
   ///   `unsupported` for scales by block.
   public func callAsFunction(_ x: Tensor) throws -> Tensor {
     if x.isTraced { return x }
-    if isObserverEnabled {
-      try observer.observe(x.detached)
-      observations += 1
-      try follow(observer.calculateQParams())
-    }
-    guard isFakeQuantizeEnabled else { return x }
-    let parameters = try calculateQParams()
-    guard learning == .learned, !isObserverEnabled else { return try fakeQuantize(x, parameters) }
-    let (scale, zeroPoint) = try learnedParameters()
-    return try LearnedFakeQuantization(parameters: parameters)(x, scale.value, zeroPoint.value)
+    try observe(x)
+    return try rounded(x)
   }
 
-  /// What has learned starts anew from what the observer has found: the same parameters, which an optimizer may hold.
-  private func follow(_ found: QuantizationParameters) throws {
+  /// Shows a tensor to the observer, if that is on.
+  func observe(_ x: Tensor) throws {
+    try state.withLock { state in
+      guard state.isObserverEnabled else { return }
+      try state.observer.observe(x.detached)
+      state.observations += 1
+      try state.follow()
+    }
+  }
+
+  /// The values rounded, if that is on.
+  func rounded(_ x: Tensor) throws -> Tensor {
+    guard isFakeQuantizeEnabled else { return x }
+    let parameters = try calculateQParams()
+    guard learning == .learned, !isObserverEnabled else {
+      return try FakeQuantization(parameters: parameters, record: clipping)(x)
+    }
+    let (scale, zeroPoint) = try learnedParameters()
+    state.withLock { state in
+      if let last = state.last, last != parameters { state.learnedPace.add(from: last, to: parameters) }
+      state.last = parameters
+    }
+    return try LearnedFakeQuantization(parameters: parameters, record: clipping)(x, scale.value, zeroPoint.value)
+  }
+
+  /// Scale and zero point as they are now. If nothing has been observed: scale 1, zero point 0.
+  public func calculateQParams() throws -> QuantizationParameters { try state.withLock { try $0.calculateQParams() } }
+
+  /// Real units per step, one for all or one for each channel; 1 before anything has been observed.
+  public var scale: [Float] { get throws { try calculateQParams().scales } }
+
+  /// The integer of real 0 for each scale.
+  public var zeroPoint: [Int] { get throws { try calculateQParams().zeroPoints } }
+
+  /// The smallest and largest value that the observer goes by, in real units, for each scale; empty before it has seen
+  /// anything, and for observers that keep none.
+  public var minVal: [Float] { (observer as? any RangeKeeping)?.keptRange.minimum ?? [] }
+  public var maxVal: [Float] { (observer as? any RangeKeeping)?.keptRange.maximum ?? [] }
+
+  /// The share of values that were clipped when gradients last passed; `nil` before that.
+  public var clippedShare: Float? { clipping.share }
+
+  /// What learns: scale, and zero point if that lies anywhere. Empty unless scale and zero point are ``Learning/learned`` and
+  /// the observer has seen something. (Their gradients are 0 while the observer is on.)
+  public var parameters: [Parameter] {
+    get throws {
+      guard learning == .learned, state.withLock({ $0.found != nil }) else { return [] }
+      let (scale, zeroPoint) = try learnedParameters()
+      return zeroPoint.isTrainable ? [scale, zeroPoint] : [scale]
+    }
+  }
+
+  var observedPace: ScalePace { state.withLock { $0.observedPace } }
+  var learnedPace: ScalePace { state.withLock { $0.learnedPace } }
+
+  /// Made of what the observer has found, when they are first asked for.
+  func learnedParameters() throws -> (scale: Parameter, zeroPoint: Parameter) {
+    try state.withLock { state in
+      if let learned = state.learned { return learned }
+      let found = try state.calculateQParams()
+      let isSymmetric = (state.observer as? any SummarizingObserver)?.scheme.symmetry == .symmetric
+      let made = (
+        scale: Parameter(try Tensor(found.scales, shape: [found.scales.count])),
+        zeroPoint: Parameter(
+          try Tensor(found.zeroPoints.map { Float($0) }, shape: [found.scales.count]), isTrainable: !isSymmetric)
+      )
+      state.learned = made
+      return made
+    }
+  }
+
+  /// Looks at what changes, or changes it, while nobody else does.
+  func withState<Result: Sendable>(_ body: (inout State) throws -> Result) rethrows -> Result {
+    try state.withLock { try body(&$0) }
+  }
+}
+
+extension FakeQuantize.State {
+  /// What the observer finds is what holds. What has learned starts anew from it: the same parameters, which an optimizer
+  /// may hold.
+  mutating func follow() throws {
+    let found = try observer.calculateQParams()
+    if let old = self.found { observedPace.add(from: old, to: found) }
     self.found = found
     guard let learned else { return }
     guard learned.scale.value.shape == [found.scales.count] else {
@@ -71,8 +170,7 @@ public final class FakeQuantize {
     learned.zeroPoint.value = try Tensor(found.zeroPoints.map { Float($0) }, shape: [found.scales.count])
   }
 
-  /// Scale and zero point as they are now. If nothing has been observed: scale 1, zero point 0.
-  public func calculateQParams() throws -> QuantizationParameters {
+  func calculateQParams() throws -> QuantizationParameters {
     let found = try self.found ?? observer.calculateQParams()
     guard let learned else { return found }
     let scales = try learned.scale.value.scalars(as: Float.self).map { max(abs($0), QuantizationScheme.leastScale) }
@@ -87,40 +185,24 @@ public final class FakeQuantize {
       scales: scales, zeroPoints: zeros, dtype: found.dtype, range: found.range, axis: found.axis,
       blockSize: found.blockSize)
   }
+}
 
-  /// Real units per step, one for all or one for each channel; 1 before anything has been observed.
-  public var scale: [Float] { get throws { try calculateQParams().scales } }
+/// How fast scales change from one observation to the next, as a share of themselves: the largest one of all channels.
+struct ScalePace: Codable {
+  /// What counts as the beginning, when scales may do as they like.
+  static let warmUp = 10
+  private(set) var observations = 0
+  /// An average over about the last ten.
+  private(set) var recent: Float = 0
+  /// The largest since the beginning, and behind it.
+  private(set) var largest: Float = 0
 
-  /// The integer of real 0 for each scale.
-  public var zeroPoint: [Int] { get throws { try calculateQParams().zeroPoints } }
-
-  /// The smallest and largest value that the observer goes by, in real units, for each scale; empty before it has seen
-  /// anything, and for observers that keep none.
-  public var minVal: [Float] { (observer as? any RangeKeeping)?.keptRange.minimum ?? [] }
-  public var maxVal: [Float] { (observer as? any RangeKeeping)?.keptRange.maximum ?? [] }
-
-  /// What learns: scale, and zero point if that lies anywhere. Empty unless scale and zero point are ``Learning/learned`` and
-  /// the observer, having seen something, is switched off.
-  public var parameters: [Parameter] {
-    get throws {
-      guard learning == .learned, !isObserverEnabled, found != nil else { return [] }
-      let (scale, zeroPoint) = try learnedParameters()
-      return zeroPoint.isTrainable ? [scale, zeroPoint] : [scale]
-    }
-  }
-
-  /// Made of what the observer has found, when they are first asked for.
-  private func learnedParameters() throws -> (scale: Parameter, zeroPoint: Parameter) {
-    if let learned { return learned }
-    let found = try calculateQParams()
-    let isSymmetric = (observer as? any SummarizingObserver)?.scheme.symmetry == .symmetric
-    let made = (
-      scale: Parameter(try Tensor(found.scales, shape: [found.scales.count])),
-      zeroPoint: Parameter(
-        try Tensor(found.zeroPoints.map { Float($0) }, shape: [found.scales.count]), isTrainable: !isSymmetric)
-    )
-    learned = made
-    return made
+  mutating func add(from old: QuantizationParameters, to new: QuantizationParameters) {
+    guard old.scales.count == new.scales.count else { return }
+    observations += 1
+    let change = zip(old.scales, new.scales).map { Swift.abs($1 / $0 - 1) }.max() ?? 0
+    recent += (change - recent) / Float(min(observations, 10))
+    if observations > Self.warmUp { largest = max(largest, change) }
   }
 }
 

@@ -1,0 +1,172 @@
+import OctetCore
+import OctetGraph
+
+/// How a network computes that trains for integers: a replay of its graph in which values and weights are rounded, and batch
+/// normalization is part of the weights.
+final class TrainedGraph {
+  /// As it trains: nothing but batch normalization is left to fuse.
+  let graph: Graph
+  /// What rounds the weight of a node, by the node's name.
+  let weights: [String: FakeQuantize]
+  var isTraining = false
+  /// Batch normalization whose statistics stay as they are.
+  var frozen: Set<String> = []
+  /// Passes in which gradients were asked for though nothing was training.
+  private(set) var passesOutsideTraining = 0
+  /// Passes in training.
+  private(set) var passes = 0
+
+  private let residuals: Bool
+  /// The batch normalization that becomes part of a node, by the node's name.
+  private let normalizations: [String: Normalization]
+  /// The names of those.
+  private let folded: Set<String>
+  /// Values that are some of the numbers of others which are rounded already.
+  private let selected: Set<String>
+
+  /// - Parameters:
+  ///   - graph: in which batch normalization has nodes of its own.
+  ///   - fused: the same with it folded. Nodes that compute the same have the same name.
+  init(_ graph: Graph, as fused: Graph, weights: [String: FakeQuantize], residuals: Bool) {
+    self.graph = graph
+    self.weights = weights
+    self.residuals = residuals
+    let remaining = Set(fused.nodes.map(\.name))
+    let producers = graph.producers
+    var normalizations: [String: Normalization] = [:]
+    for node in graph.nodes where !remaining.contains(node.name) {
+      guard case .batchNormalization(let payload) = node.op, let producer = producers[node.inputs[0]!] else { continue }
+      normalizations[graph.nodes[producer].name] = Normalization(node, payload, in: graph)
+    }
+    self.normalizations = normalizations
+    folded = Set(normalizations.values.map(\.name))
+    selected = Set(graph.nodes.filter(\.selectsNumbers).flatMap(\.outputs))
+  }
+
+  /// All batch normalization, folded or not.
+  var normalizationNames: [String] { graph.nodes.filter { $0.op.kind == .batchNormalization }.map(\.name) }
+
+  /// The graph with everything fused, as parameters are now.
+  func fused() throws -> Graph { try graph.fused(residuals: residuals) }
+
+  /// The results, rounded as they will be in integers.
+  func callAsFunction(_ inputs: [Tensor], _ sites: Sites) throws -> [Tensor] {
+    if isTraining { passes += 1 } else if parameters.contains(where: { $0.value.origin != nil }) { passesOutsideTraining += 1 }
+    return try graph.replay(inputs) { [self] value, tensor in
+      guard let site = sites.index(ofValue: value) else { return tensor }
+      let fake = sites[site].fakeQuantize!
+      if isTraining { try fake.observe(tensor) }
+      return selected.contains(value) ? tensor : try fake.rounded(tensor)
+    } evaluating: { node, operands in
+      if folded.contains(node.name) {
+        return [try isFollowing(node.name) ? normalize(operands[0]!, of: node.inputs[0]!) : operands[0]!]
+      }
+      if case .batchNormalization(let payload) = node.op, isFollowing(node.name) {
+        return [try Normalization(node, payload, in: graph).normalizeByBatch(operands[0]!, folded: nil)]
+      }
+      return try apply(node.op, rounded(node, operands))
+    }
+  }
+
+  /// Whether this batch normalization goes by the batch.
+  private func isFollowing(_ name: String) -> Bool { isTraining && !frozen.contains(name) }
+
+  /// The operands with the weight that is rounded, and with batch normalization as a part of it.
+  private func rounded(_ node: Node, _ operands: [Tensor?]) throws -> [Tensor?] {
+    var operands = operands
+    let normalization = normalizations[node.name]
+    let fake = weights[node.name]
+    guard fake != nil || normalization != nil else { return operands }
+    let place = node.roundedOperand(in: graph)
+    if let normalization {
+      let isFollowing = isFollowing(normalization.name)
+      let factor = try normalization.factor(isDividedBy: isFollowing)
+      operands[place] = try node.weight(operands[place]!, times: factor)
+      let bias = isFollowing ? nil : try normalization.bias(operands.count > 2 ? operands[2] : nil, factor)
+      operands = Array(operands[0..<2]) + [bias]
+    }
+    if let fake { operands[place] = try rounded(operands[place]!, of: node, fake) }
+    return operands
+  }
+
+  private func rounded(_ weight: Tensor, of node: Node, _ fake: FakeQuantize) throws -> Tensor {
+    let outputsFirst = [1, 0] + Array(2..<max(weight.rank, 2))
+    let isTransposed = node.weightPlace?.axis == 1
+    let weight = isTransposed ? try weight.transpose(outputsFirst) : weight
+    if isTraining { try fake.observe(weight) }
+    let rounded = try fake.rounded(weight)
+    return isTransposed ? try rounded.transpose(outputsFirst) : rounded
+  }
+
+  /// Shows the observers of weights what those are now, with frozen normalization.
+  func observeWeights() throws {
+    for node in graph.nodes {
+      guard let fake = weights[node.name] else { continue }
+      var weight = graph.parameters[node.inputs[node.roundedOperand(in: graph)]!]!.value
+      if let normalization = normalizations[node.name] {
+        weight = try node.weight(weight, times: normalization.factor(isDividedBy: false))
+      }
+      if node.weightPlace?.axis == 1 { weight = try weight.transpose([1, 0] + Array(2..<weight.rank)) }
+      try naming(node.name) { try fake.observe(weight) }
+    }
+  }
+
+  private func normalize(_ y: Tensor, of value: String) throws -> Tensor {
+    let producer = graph.nodes[graph.producers[value]!]
+    let bias = producer.inputs.count > 2 ? producer.inputs[2].map { graph.parameters[$0]!.value } : nil
+    let normalization = normalizations[producer.name]!
+    return try normalization.normalizeByBatch(
+      y, folded: (factor: normalization.factor(isDividedBy: true), bias: bias))
+  }
+
+  /// The parameters that training changes: those of layers, but neither statistics nor single numbers that belong to the
+  /// formula of a network.
+  var parameters: [Parameter] {
+    var seen: Set<ObjectIdentifier> = []
+    return namedTrainable.map(\.parameter).filter { seen.insert(ObjectIdentifier($0)).inserted }
+  }
+
+  private lazy var namedTrainable: [(name: String, parameter: Parameter)] = {
+    var names: [String] = []
+    for node in graph.nodes {
+      let isNormalization = node.op.kind == .batchNormalization
+      for (place, name) in node.inputs.enumerated() {
+        guard let name, let parameter = graph.parameters[name], parameter.isTrainable else { continue }
+        let type = parameter.value.type
+        let isNumber = if case .binary = node.op { type.elementCount == 1 } else { false }
+        if type.dtype == .float32, !isNumber, !(isNormalization && place > 2) { names.append(name) }
+      }
+    }
+    return names.map { ($0, graph.parameters[$0]!) }
+  }()
+}
+
+extension TensorType {
+  fileprivate var elementCount: Int? { fixedShape.map { $0.reduce(1, *) } }
+}
+
+extension Node {
+  /// The operand that is stored as integers: the weight, or the constant of a sum, difference or product.
+  fileprivate func roundedOperand(in graph: Graph) -> Int { weightPlace?.operand ?? constantOperand(in: graph)! }
+
+  /// Whether results are some of the operands' numbers, as they are.
+  fileprivate var selectsNumbers: Bool {
+    switch op {
+    case .unary(.relu), .concat, .reshape, .flatten, .squeeze, .unsqueeze, .transpose, .expand, .slice, .split: true
+    case .pool(let pool): pool.kind == .max
+    default: false
+    }
+  }
+
+  /// The weight of a layer with the numbers for each output channel multiplied by a factor.
+  fileprivate func weight(_ weight: Tensor, times factor: Tensor) throws -> Tensor {
+    guard case .convTranspose(let payload) = op else {
+      return try weight * factor.reshape([-1] + [Int](repeating: 1, count: weight.rank - 1))
+    }
+    // [inputs, outputs / groups, ...]: each group of inputs has outputs of its own.
+    let shape = weight.shape
+    let grouped = [payload.groups, shape[0] / payload.groups] + shape.dropFirst()
+    let perChannel = [payload.groups, 1, shape[1]] + [Int](repeating: 1, count: shape.count - 2)
+    return try (weight.reshape(grouped) * factor.reshape(perChannel)).reshape(shape)
+  }
+}
