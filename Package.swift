@@ -47,6 +47,9 @@ let package = Package(
     .target(name: "OctetInspect", dependencies: ["OctetCore", "OctetGraph"]),
     .target(name: "OctetFormats", dependencies: ["OctetCore", "OctetGraph", "CZlib"]),
     .target(
+      name: "OctetTraining",
+      dependencies: ["OctetCore", "OctetGraph", "OctetNN", "OctetQuantization", "OctetFormats"]),
+    .target(
       name: "OctetONNX",
       dependencies: [
         "OctetCore", "OctetGraph", "OctetFormats", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
@@ -55,11 +58,12 @@ let package = Package(
       name: "Octet",
       dependencies: [
         "OctetCore", "OctetGraph", "OctetNN", "OctetQuantization", "OctetEngine", "OctetInspect", "OctetFormats",
+        "OctetTraining",
       ]),
     .executableTarget(
       name: "OctetCLI",
       dependencies: [
-        "Octet", "OctetONNX", "CKernelProblems", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Octet", "OctetONNX", "Networks", "CKernelProblems", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       resources: [.copy("Resources")]),
 
@@ -97,6 +101,11 @@ let package = Package(
         "TestSupport", "OctetCore", "OctetGraph", "OctetNN", "OctetQuantization", "OctetEngine", "OctetInspect",
       ]),
     .testTarget(
+      name: "OctetTrainingTests",
+      dependencies: [
+        "TestSupport", "OctetCore", "OctetGraph", "OctetNN", "OctetQuantization", "OctetFormats", "OctetTraining",
+      ]),
+    .testTarget(
       name: "OctetONNXTests",
       dependencies: [
         "TestNetworks", "TestSupport", "OctetCore", "OctetGraph", "OctetNN", "OctetQuantization", "OctetEngine",
@@ -124,7 +133,7 @@ if Context.environment["OCTET_SANITIZED"] != nil {
     let isOfTests = target.type == .test || target.path?.hasPrefix("Tests/") == true
     return isOfTests
       ? !sanitized.contains(target.name)
-      : ["OctetONNX", "OctetCLI", "Networks", "Octet", "OctetInspect"].contains(target.name)
+      : ["OctetONNX", "OctetCLI", "Networks", "Octet", "OctetInspect", "OctetTraining"].contains(target.name)
   }
   package.products = []
   package.dependencies.removeAll { package in

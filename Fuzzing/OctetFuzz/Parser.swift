@@ -5,7 +5,7 @@ import OctetONNX
 ///
 /// Each takes the bytes of a file to the end: also what is read only when it is used, and what is made of it next.
 enum Parser: String, CaseIterable {
-  case onnx, safetensors, npy, npz, model, qconfig
+  case onnx, safetensors, npy, npz, idx, model, qconfig
 
   /// - Throws: `OctetError`, and nothing else.
   func read(_ path: String) throws {
@@ -15,6 +15,7 @@ enum Parser: String, CaseIterable {
     case .safetensors: try SafetensorsFile(contentsOf: path).tensors.values.forEach(touch)
     case .npy: try touch(Npy.read(contentsOf: path))
     case .npz: try readArchive(path)
+    case .idx: try touch(Idx.read(contentsOf: path))
     case .qconfig: _ = try QConfigMap(contentsOf: path).json()
     }
   }

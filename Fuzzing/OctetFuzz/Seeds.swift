@@ -10,9 +10,9 @@ extension Parser {
       try Data(bytes).write(to: URL(filePath: "\(folder)/\(name)"))
     }
     switch self {
-    case .safetensors, .npy, .npz:
+    case .safetensors, .npy, .npz, .idx:
       let fixtures = "\(root)/Tests/OctetFormatsTests/Fixtures"
-      for name in try FileManager.default.contentsOfDirectory(atPath: fixtures) where name.hasSuffix(".\(self)") {
+      for name in try FileManager.default.contentsOfDirectory(atPath: fixtures) where name.contains(".\(self)") {
         try put([UInt8](Data(contentsOf: URL(filePath: "\(fixtures)/\(name)"))), name)
       }
     case .onnx:

@@ -6,3 +6,4 @@
 @_exported import OctetInspect
 @_exported import OctetNN
 @_exported import OctetQuantization
+@_exported import OctetTraining

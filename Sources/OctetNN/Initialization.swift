@@ -14,6 +14,15 @@ package struct SplitMix64: RandomNumberGenerator {
 
   package init(seed: UInt64) { state = seed }
 
+  /// A generator of its own for each list of numbers: of an epoch, of a sample in it.
+  package init(seed: UInt64, _ numbers: UInt64...) {
+    state = seed
+    for number in numbers {
+      state ^= number
+      state = next()
+    }
+  }
+
   package mutating func next() -> UInt64 {
     state &+= 0x9E37_79B9_7F4A_7C15
     var z = state

@@ -175,6 +175,18 @@ open class Module {
     for (_, module) in namedModules { try module.initializeOwnParameters(using: &generator) }
   }
 
+  /// Starts the random numbers that this module alone draws while it trains; dropout overrides it.
+  open func reseedOwnGenerator(_ seed: UInt64) {}
+
+  /// Starts all random numbers that are drawn while this module trains, each layer's from numbers of its own. Done before
+  /// each step, what a step drops depends on its seed alone.
+  public final func reseed(_ seed: UInt64) {
+    for (index, (_, module)) in namedModules.enumerated() {
+      var generator = SplitMix64(seed: seed, UInt64(index))
+      module.reseedOwnGenerator(generator.next())
+    }
+  }
+
   // MARK: - Tracing
 
   /// The graph of this module for inputs of these types.

@@ -40,6 +40,7 @@ struct LayeringTests {
     #expect(
       libraries.isSuperset(of: [
         "OctetCore", "OctetGraph", "OctetNN", "OctetQuantization", "OctetEngine", "OctetInspect", "OctetFormats",
+        "OctetTraining",
       ]))
     for name in libraries.sorted() {
       let target = package.targets[name]!

@@ -12,6 +12,7 @@ private func readAll(_ path: String, as kind: String) throws {
   switch kind {
   case "safetensors": touch(try SafetensorsFile(contentsOf: path).tensors.values)
   case "npz": touch(try NpzFile(contentsOf: path).tensors.values)
+  case "idx": touch([try Idx.read(contentsOf: path)])
   default: touch([try Npy.read(contentsOf: path)])
   }
 }
@@ -53,9 +54,11 @@ private struct Patient {
 
 /// Damaged files throw an `OctetError` or are read; nothing else may happen.
 @Suite struct DamageTests {
-  static let fixtures = ["safetensors", "npz", "npy"].flatMap { (try? Fixtures.names(suffix: "." + $0)) ?? [] }
+  static let fixtures =
+    ["safetensors", "npz", "npy"].flatMap { (try? Fixtures.names(suffix: "." + $0)) ?? [] }
+    + ["float32.idx", "float64.idx", "float64.idx.gz"]
 
-  @Test func thereAreFixtures() { #expect(Self.fixtures.count >= 23) }
+  @Test func thereAreFixtures() { #expect(Self.fixtures.count >= 26) }
 
   @Test(arguments: fixtures) func truncatedFilesThrow(name: String) throws {
     try withTemporaryFolder { folder in

@@ -7,8 +7,10 @@ Element i of every tensor is pattern(i) = (37 i + 11) mod 251, as the type has i
 (pattern − 125) / 8, truth values pattern odd, wide integers times 1001. The tests compute the same.
 """
 
+import gzip
 import io
 import pathlib
+import struct
 import zipfile
 
 import ml_dtypes
@@ -74,6 +76,20 @@ def streamed_npz(arrays):
     return stream.content
 
 
+def idx_bytes(array):
+    code = {"uint8": 8, "int8": 9, "int16": 0xB, "int32": 0xC, "float32": 0xD, "float64": 0xE}[array.dtype.name]
+    sizes = struct.pack(f">{array.ndim}I", *array.shape)
+    return bytes([0, 0, code, array.ndim]) + sizes + array.astype(array.dtype.newbyteorder(">")).tobytes()
+
+
+def gzip_bytes(content, name):
+    """As the program gzip does: with the file's name."""
+    stream = io.BytesIO()
+    with gzip.GzipFile(name, "wb", fileobj=stream, mtime=0) as archive:
+        archive.write(content)
+    return stream.getvalue()
+
+
 def main():
     FIXTURES.mkdir(parents=True, exist_ok=True)
     arrays = {dtype: tensor(dtype) for dtype in TYPES}
@@ -98,6 +114,11 @@ def main():
     kept["bfloat16"] = tensor("bfloat16")
     write("all.safetensors", safetensors.numpy.save(kept | edges, {"note": 'quotes ", a newline \n and ü'}))
     write("unsupported.safetensors", safetensors.numpy.save({"counts": arrays["uint32"]}, None))
+
+    for dtype in ("uint8", "int8", "int16", "int32", "float32", "float64"):
+        write(f"{dtype}.idx", idx_bytes(arrays[dtype]))
+    write("float64.idx.gz", gzip_bytes(idx_bytes(arrays["float64"]), "float64.idx"))
+    write("uint8.idx.gz", gzip_bytes(idx_bytes(arrays["uint8"]), "uint8.idx"))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ public final class Dropout: Module {
     super.init()
   }
 
+  public override func reseedOwnGenerator(_ seed: UInt64) { generator = SplitMix64(seed: seed) }
+
   public override func forward(_ x: Tensor) throws -> Tensor {
     guard isTraining, probability > 0 else { return x }
     try x.requireConcrete("the random mask of dropout in training mode")
