@@ -72,11 +72,11 @@ extension Trainer {
       let (old, best) = (try network.state, state("best"))
       do {
         // What is loaded last stays; that the best one fits has to be known as well.
-        if !best.isEmpty { try naming("best") { try network.load(state: best) } }
-        try naming("network") { try network.load(state: state("network")) }
+        if !best.isEmpty { try naming("best") { try network.load(best) } }
+        try naming("network") { try network.load(state("network")) }
         try naming("optimizer") { try optimizer.load(state("optimizer")) }
       } catch {
-        try network.load(state: old)
+        try network.load(old)
         throw error
       }
       (history, self.position, data) = (standing.history, position, standing.data)

@@ -11,7 +11,7 @@ public struct Evaluation: Hashable, Sendable, Codable {
   }
 
   /// More samples right; of equally many (or where they are not counted), the lower loss.
-  func isBetter(than other: Evaluation) -> Bool {
+  public func isBetter(than other: Evaluation) -> Bool {
     if let accuracy, let others = other.accuracy, accuracy != others { return accuracy > others }
     return loss < other.loss
   }

@@ -101,7 +101,7 @@ struct DemoCommand: ParsableCommand {
   }
 
   private func measure(_ candidates: [Candidate], _ test: DemoData) throws -> [Measurement] {
-    let evaluations = try candidates.map { try Evaluation($0.session, test, progress: "\($0.name): evaluating") }
+    let evaluations = try candidates.map { try DemoEvaluation($0.session, test, progress: "\($0.name): evaluating") }
     let sessions = candidates.map(\.session)
     let single = try medianSeconds(sessions, test.images[0..<1])
     let many = try medianSeconds(sessions, test.images[0..<128])

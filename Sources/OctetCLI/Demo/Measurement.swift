@@ -33,7 +33,7 @@ struct Measurement: Encodable {
 }
 
 /// Logits of a network and what they say.
-struct Evaluation {
+struct DemoEvaluation {
   let logits: [Float]
   private let classes: [Int]
 
@@ -53,10 +53,10 @@ struct Evaluation {
 
   func accuracy(_ labels: [Int]) -> Double { share(classes, labels) }
 
-  func agreement(with reference: Evaluation) -> Double { share(classes, reference.classes) }
+  func agreement(with reference: DemoEvaluation) -> Double { share(classes, reference.classes) }
 
   /// `10 · log₁₀(Σ reference² / Σ (reference − logits)²)`
-  func signalToNoise(against reference: Evaluation) -> Double {
+  func signalToNoise(against reference: DemoEvaluation) -> Double {
     let signal = reference.logits.reduce(0) { $0 + Double($1) * Double($1) }
     let noise = zip(logits, reference.logits).reduce(0) { $0 + pow(Double($1.0) - Double($1.1), 2) }
     return 10 * log10(signal / noise)

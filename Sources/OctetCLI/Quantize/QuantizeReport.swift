@@ -43,12 +43,7 @@ struct QuantizeReport: Encodable {
   ) throws {
     (self.model, self.output, self.mode, self.figures) = (model.path, output, mode, figures)
     taken_from_data = model.taken?.description
-    quantized = outcome.quantized.count
-    // Reasons that name an operand of their own are the same reason.
-    let groups = Dictionary(grouping: outcome.kept) { $0.reason.replacing(#/^operand \S+ is/#, with: "an operand is") }
-    kept = groups.map { Kept(reason: $0, nodes: $1.map(\.node)) }
-      .sorted { ($1.nodes.count, $0.reason) < ($0.nodes.count, $1.reason) }
-    boundaries = outcome.boundaries
+    (quantized, kept, boundaries) = (outcome.quantized.count, outcome.keptByReason, outcome.boundaries)
     (bytes_before, bytes_after) = (try modelBytes(model.path), try modelBytes(output))
   }
 
@@ -61,15 +56,9 @@ struct QuantizeReport: Encodable {
     func decibels(_ output: Comparison.Output) -> String {
       output.sqnr_db == .infinity ? "∞" : output.sqnr_db.formatted(1)
     }
-    let all = quantized + kept.reduce(0) { $0 + $1.nodes.count }
-    print("\(mode.rawValue): \(quantized) of \(all) nodes quantized, \(boundaries) float ↔ int8 boundaries")
-    for group in kept {
-      let shown = group.nodes.prefix(4).joined(separator: ", ") + (group.nodes.count > 4 ? ", …" : "")
-      print("  \(group.nodes.count) in float, \(group.reason): \(shown)")
-    }
+    showNodes(mode.rawValue, quantized, kept, boundaries)
     if let taken_from_data { print("as in the data, for good: \(taken_from_data)") }
-    let ratio = Double(bytes_after) / Double(max(bytes_before, 1))
-    print("bytes: \(bytes_before) → \(bytes_after) (\(ratio.formatted(3)) ×)")
+    showBytes(bytes_before, bytes_after)
     if let figures {
       for (index, output) in figures.outputs.enumerated() {
         let before = figures.guard.map { "\(decibels($0.outputs_before[index])) → " } ?? ""
@@ -98,6 +87,31 @@ struct QuantizeReport: Encodable {
     }
     print(output)
   }
+}
+
+extension Quantization.Outcome {
+  /// The nodes that stay in float, by the reason; what is most frequent first.
+  var keptByReason: [QuantizeReport.Kept] {
+    // Reasons that name an operand of their own are the same reason.
+    let groups = Dictionary(grouping: kept) { $0.reason.replacing(#/^operand \S+ is/#, with: "an operand is") }
+    return groups.map { QuantizeReport.Kept(reason: $0, nodes: $1.map(\.node)) }
+      .sorted { ($1.nodes.count, $0.reason) < ($0.nodes.count, $1.reason) }
+  }
+}
+
+/// Prints what became of the nodes.
+func showNodes(_ title: String, _ quantized: Int, _ kept: [QuantizeReport.Kept], _ boundaries: Int) {
+  let all = quantized + kept.reduce(0) { $0 + $1.nodes.count }
+  print("\(title): \(quantized) of \(all) nodes quantized, \(boundaries) float ↔ int8 boundaries")
+  for group in kept {
+    let shown = group.nodes.prefix(4).joined(separator: ", ") + (group.nodes.count > 4 ? ", …" : "")
+    print("  \(group.nodes.count) in float, \(group.reason): \(shown)")
+  }
+}
+
+/// Prints how large the model was and is.
+func showBytes(_ before: Int, _ after: Int) {
+  print("bytes: \(before) → \(after) (\((Double(after) / Double(max(before, 1))).formatted(3)) ×)")
 }
 
 extension QuantizedPart.Kind {
