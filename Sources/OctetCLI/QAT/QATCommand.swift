@@ -42,7 +42,9 @@ struct QATCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The array of --data that has the labels.", valueName: "name"))
   var labels: String?
 
-  @Option(help: ArgumentHelp("What to judge by, with arrays as --data has; --data itself if not given.", valueName: "file.npz"))
+  @Option(
+    help: ArgumentHelp(
+      "What to judge by, with arrays as --data has; --data itself if not given.", valueName: "file.npz"))
   var validation: String?
 
   @Option(help: ArgumentHelp("For distill: another float model with the same inputs and outputs.", valueName: "model"))
@@ -51,10 +53,14 @@ struct QATCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The file to write.", valueName: "file"))
   var output: String
 
-  @Option(help: ArgumentHelp("How often to go through the data; by default so often that there are 300 steps, 5 to 60 times.", valueName: "n"))
+  @Option(
+    help: ArgumentHelp(
+      "How often to go through the data; by default so often that there are 300 steps, 5 to 60 times.", valueName: "n"))
   var epochs: Int?
 
-  @Option(help: ArgumentHelp("How wrong the model is: see above. By default cross-entropy with labels, distill without.", valueName: "loss"))
+  @Option(
+    help: ArgumentHelp(
+      "How wrong the model is: see above. By default cross-entropy with labels, distill without.", valueName: "loss"))
   var loss: Loss?
 
   @Option(help: ArgumentHelp("Bits of weights, 8 or 4. (They are stored in bytes.)", valueName: "n"))
@@ -103,7 +109,9 @@ struct QATCommand: ParsableCommand {
   func validate() throws {
     guard bits == 8 || bits == 4 else { throw ValidationError("--bits takes 8 or 4, not \(bits)") }
     guard batch >= 1 else { throw ValidationError("--batch takes a number from 1 up, not \(batch)") }
-    guard batchNormEpochs >= 0 else { throw ValidationError("--batch-norm-epochs takes 0 or more, not \(batchNormEpochs)") }
+    guard batchNormEpochs >= 0 else {
+      throw ValidationError("--batch-norm-epochs takes 0 or more, not \(batchNormEpochs)")
+    }
     if let epochs, epochs < 1 { throw ValidationError("--epochs takes a number from 1 up, not \(epochs)") }
     guard learningRate > 0, learningRate.isFinite else {
       throw ValidationError("--learning-rate takes a number above 0, not \(learningRate)")
@@ -124,7 +132,8 @@ struct QATCommand: ParsableCommand {
 
   func run() throws {
     let read = [
-      ("the model", model), ("--data", data), ("--validation", validation), ("--teacher", teacher), ("--qconfig", qconfig),
+      ("the model", model), ("--data", data), ("--validation", validation), ("--teacher", teacher),
+      ("--qconfig", qconfig),
     ]
     try requirePlace(("--output", output), besides: read)
     try checkPlace(output)

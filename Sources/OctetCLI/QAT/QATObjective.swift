@@ -20,7 +20,8 @@ struct QATTargets {
     all = graph.outputs.filter { graph.types[$0.value]?.dtype == .float32 }.map { output in
       let type = graph.types[output.value]!
       let areClasses = type.rank == 2 && type.shape[1] != 1
-      if countLogits, let producer = producers[output.value].map({ graph.nodes[$0] }), case .softmax(let softmax) = producer.op,
+      if countLogits, let producer = producers[output.value].map({ graph.nodes[$0] }),
+        case .softmax(let softmax) = producer.op,
         let logits = producer.inputs[0], type.rank == 2, [-1, 1].contains(softmax.axis), !softmax.isLogarithm
       {
         return Target(output: output.name, value: logits, areLogits: true, areClasses: areClasses)

@@ -56,13 +56,15 @@ struct QATReport: Encodable {
       let accuracies = epochs.compactMap(\.judged.accuracy)
       if accuracies.count == epochs.count { print(Plot("accuracy", accuracies)) }
     }
-    var table = Table(["", "loss", "accuracy"], trailing: [1, 2])
+    var table = Table(["", "loss", loss == .distill ? "agreement" : "accuracy"], trailing: [1, 2])
     for (name, score) in [("float", float), ("calibrated", calibrated), ("trained", trained)] {
       table.append(
-        name, score.loss.formatted(5), score.accuracy.map { "\(($0 * 100).formatted(2)) %" } ?? "–")
+        name, (abs(score.loss) < 5e-6 ? 0 : score.loss).formatted(5),
+        score.accuracy.map { "\(($0 * 100).formatted(2)) %" } ?? "–")
     }
     print(table)
-    let kept = best_epoch.map { "epoch \($0) of \(epochs.count) is kept" } ?? "training made nothing better: none is kept"
+    let kept =
+      best_epoch.map { "epoch \($0) of \(epochs.count) is kept" } ?? "training made nothing better: none is kept"
     print("\(loss.rawValue), \(steps) steps; \(kept)")
     for warning in warnings { print("warning: \(warning)") }
     showNodes("qat", quantized, self.kept, boundaries)

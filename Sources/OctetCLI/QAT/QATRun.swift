@@ -40,7 +40,8 @@ final class QATRun {
     let teacher = try command.teacher.map { path in
       try LoadedModel(path, dimensions: command.options.dimensions, data: command.data, batch: command.batch)
     }
-    let teaching = try loss == .distill ? Teacher(teacher?.graph ?? source, of: targets, teacher?.path ?? model.path) : nil
+    let teaching =
+      try loss == .distill ? Teacher(teacher?.graph ?? source, of: targets, teacher?.path ?? model.path) : nil
     func batches(_ path: String, shuffled: Bool) throws -> Batches {
       var data = try Dataset(npz: path)
       try naming(path) { try data.check(source, labels: command.labels, loss) }
@@ -150,7 +151,8 @@ private struct Teacher {
     let own = QATTargets(of: graph, logits: true)
     guard own.all.map(\.areLogits) == targets.all.map(\.areLogits) else {
       throw OctetError(
-        .shapeMismatch, path, expected: "a teacher with outputs \(targets.all.map(\.output))", found: "\(own.all.map(\.output))")
+        .shapeMismatch, path, expected: "a teacher with outputs \(targets.all.map(\.output))",
+        found: "\(own.all.map(\.output))")
     }
     values = own.all.map(\.value)
     self.path = path
@@ -227,8 +229,9 @@ extension Dataset {
       throw OctetError(
         .unknownName, "--labels", expected: "an array such as \(nearNames(to: labels, in: arrays.keys))", found: labels)
     }
-    guard loss != .crossEntropy || array.rank == 1 && array.dtype.quantizedRange != nil || array.dtype == .int64
-      || array.dtype == .int32
+    guard
+      loss != .crossEntropy || array.rank == 1 && array.dtype.quantizedRange != nil || array.dtype == .int64
+        || array.dtype == .int32
     else {
       throw OctetError(.shapeMismatch, labels, expected: "classes, [n], integers", found: "\(array.type)")
     }

@@ -21,7 +21,9 @@ struct Plot: CustomStringConvertible {
   var description: String {
     guard let low = values.min(), let high = values.max() else { return title }
     let levels = Self.height * 8
-    let heights = values.map { high > low ? 1 + Int((($0 - low) / (high - low) * Double(levels - 1)).rounded()) : levels / 2 }
+    let heights = values.map {
+      high > low ? 1 + Int((($0 - low) / (high - low) * Double(levels - 1)).rounded()) : levels / 2
+    }
     let rows = (0..<Self.height).reversed().map { row -> String in
       let columns = heights.map { Self.blocks[min(max($0 - row * 8, 0), 8)] }
       let label = row == Self.height - 1 ? high.formatted(4) : row == 0 ? low.formatted(4) : ""
