@@ -112,7 +112,7 @@ let package = Package(
         "OctetFormats", "OctetONNX",
       ]),
     .target(name: "Networks", dependencies: ["Octet"], path: "Examples/Networks"),
-    .testTarget(name: "NetworksTests", dependencies: ["Networks", "Octet", "TestSupport"]),
+    .testTarget(name: "NetworksTests", dependencies: ["Networks", "Octet", "TestNetworks", "TestSupport"]),
     .testTarget(
       name: "PromiseTests",
       dependencies: [

@@ -1,6 +1,7 @@
 import Foundation
 import Networks
 import Octet
+import TestNetworks
 import TestSupport
 import Testing
 
@@ -25,9 +26,11 @@ import Testing
       return try Tensor.random([batch] + shape, in: -2...2, using: &generator)
     }
 
-    func graph(_ module: Module) throws -> Graph {
+    func graph(_ module: Module) throws -> Graph { try traced(module).fused() }
+
+    func traced(_ module: Module) throws -> Graph {
       let dtype: DType = description == "lstm_tagger" ? .int64 : .float32
-      return try module.trace(TensorType(dtype, [.symbolic("n")] + shape.map(Dimension.fixed))).fused()
+      return try module.trace(TensorType(dtype, [.symbolic("n")] + shape.map(Dimension.fixed)))
     }
 
     func quantized(_ graph: Graph) throws -> (graph: Graph, report: ConversionReport) {
@@ -94,6 +97,16 @@ import Testing
     case .statically: #expect(report.quantized.count * 2 >= report.entries.count, "\(report)")
     case .dynamically: #expect(report.kept.allSatisfy { ![.linear, .lstm].contains($0.kind) }, "\(report)")
     }
+  }
+
+  /// Trained for integers, every operation runs as it was trained.
+  @Test(arguments: examples)
+  func trainsForIntegers(_ example: Example) throws {
+    let prepared = try example.traced(loaded(example).module).prepareQAT(QConfigMap(.defaultQAT(for: .octet)))
+    try prepared.train(on: (0..<3).map { [try example.input(batch: 8, seed: 100 + $0)] })
+    let operations = try TrainedOperation.all(of: prepared, [example.input(batch: 4, seed: 1)])
+    #expect(operations.count > 1)
+    for operation in operations { #expect(operation.isAsTrained, "\(operation)") }
   }
 
   /// Tables and weights of convolutions become small, and compute in float.

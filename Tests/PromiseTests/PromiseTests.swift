@@ -31,48 +31,10 @@ import Testing
   @Test(arguments: Network.all)
   func whatYouTrainedIsWhatYouRunAfterTraining(_ network: Network) throws {
     let prepared = try network.traced().prepareQAT(network.map)
-    try train(prepared, network)
-    let (graph, report) = try prepared.convert()
-    var values: [String: Tensor] = [:]
-    let results = try prepared.replay(network.inputs(batch: 5, seed: 31)) { name, tensor in
-      // (Operands that are real numbers have no other name.)
-      values[name] = tensor
-      values["\(name).dequantize"] = tensor
-      return tensor
+    try prepared.train(on: (0..<4).map { try network.inputs(batch: 4, seed: 200 + $0) })
+    for operation in try TrainedOperation.all(of: prepared, network.inputs(batch: 5, seed: 31)) {
+      #expect(operation.isAsTrained, "\(operation)")
     }
-    let quantized = Set(report.quantized.map(\.node))
-    for node in graph.nodes where quantized.contains(node.name) {
-      let operation = try #require(try SingleOperation(node, in: graph), "\(node.name) is not between pairs")
-      let (differing, count, most) = try operation.compare(values, with: #require(values[operation.value]))
-      #expect(most <= 1, "\(node.name): \(most) steps")
-      // Training multiplies by the reciprocal of a scale, which decides ties otherwise.
-      let hasTies = [.averagePool, .adaptiveAveragePool, .mean, .resize, .mul].contains(node.op.kind)
-      #expect(
-        differing * 100 <= count * (hasTies ? 25 : 1) + 100, "\(node.name): \(differing) of \(count) integers differ")
-    }
-    #expect(results.count == graph.outputs.count)
-  }
-
-  /// A few steps that change parameters, ranges and statistics.
-  private func train(_ prepared: PreparedGraph, _ network: Network) throws {
-    prepared.isTraining = true
-    let parameters = try prepared.trainableParameters
-    for seed in UInt64(0)..<4 {
-      let inputs = try network.inputs(batch: 4, seed: 200 + seed)
-      func loss() throws -> Tensor {
-        try prepared(inputs).filter { $0.dtype == .float32 }.map { try ($0 * $0).reshape([-1]).mean([0]) }
-          .reduce(Tensor(Float(0))) { try $0 + $1 }
-      }
-      guard !parameters.isEmpty else {
-        _ = try loss()
-        continue
-      }
-      let gradients = try valueAndGradients(of: parameters, loss).gradients
-      for (parameter, gradient) in zip(parameters, gradients) {
-        parameter.value = try parameter.value - gradient * Tensor(Float(0.01))
-      }
-    }
-    prepared.isTraining = false
   }
 
   /// Every node is in the report; what it calls quantized runs in integers, what it does not has a reason.
