@@ -88,6 +88,27 @@ struct QATTests {
     }
   }
 
+  /// Steps that are too long make it worse again: the best epoch, or what there was before, is what is kept.
+  @Test(arguments: ["0.003", "3"]) func theBestIsKept(_ rate: String) throws {
+    try ModelFiles.use { files in
+      let figures = try Octet.json(
+        "qat", digits, "--data", files.put(data(0..<150), "train.npz"), "--labels", "y", "--epochs", "6", "--batch",
+        "50",
+        "--validation", files.put(data(1297..<1497), "test.npz"), "--learning-rate", rate, "--output",
+        files.path("q.safetensors"), "--json")
+      let (calibrated, trained) = (score(figures, "calibrated"), score(figures, "trained"))
+      let epochs = (figures["epochs"] as! [[String: Any]]).map { score($0, "judged") }
+      if let best = figures["best_epoch"] as? Int {
+        #expect(trained == epochs[best - 1])
+      } else {
+        #expect(trained == calibrated)
+        #expect(rate == "3")
+      }
+      #expect(epochs.allSatisfy { $0.accuracy! <= trained.accuracy! })
+      #expect(trained.accuracy! >= calibrated.accuracy!)
+    }
+  }
+
   @Test func whatWasStoppedGoesOn() throws {
     try ModelFiles.use { files in
       let training = try files.put(data(0..<100), "train.npz")
@@ -108,6 +129,11 @@ struct QATTests {
         #expect(
           try Data(contentsOf: URL(filePath: name)) == Data(contentsOf: URL(filePath: files.path("a.safetensors"))))
       }
+      try Data("nothing".utf8).write(to: URL(filePath: "\(folder)/checkpoint.safetensors"))
+      let damaged = try Octet.run(
+        "qat", digits, "--data", training, "--labels", "y", "--output", files.path("d.safetensors"), "--checkpoint",
+        folder)
+      #expect(damaged.code == 1 && damaged.errors.contains("checkpoint.safetensors"))
       #expect((straight["epochs"] as! [[String: Any]]).count == 4)
       #expect((stopped["epochs"] as! NSArray) == (again["epochs"] as! NSArray))
     }

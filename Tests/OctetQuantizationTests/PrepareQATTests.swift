@@ -201,6 +201,7 @@ private final class SmallNet: Module {
   /// Calibration sets ranges as it does for static quantization, and those of weights.
   @Test func calibrationIsABeginning() throws {
     let (net, prepared) = try small()
+    net.bn1.runningVar.value = try Tensor([0.1 as Float, 0.4, 2, 9], shape: [4])
     let batches = try (0..<4).map { try batch($0) }
     try prepared.calibrate(batches)
     let fixed = try net.trace(TensorType(.float32, [.symbolic("n"), 1, 6, 6])).fused().prepare(qat)
@@ -237,6 +238,22 @@ private final class SmallNet: Module {
         if case .quantizeLinear(let payload) = $0.op { payload.parameters == after } else { false }
       })
     #expect(try discrepancy(graph.replay([batch(5)])[0], prepared(batch(5)), absolute: 1e-5, relative: 1e-5) == nil)
+  }
+
+  /// Numbers of a formula are none of the weights, though files do not say so.
+  @Test func numbersOfFormulasStay() throws {
+    final class Halved: Module {
+      let fc1 = Linear(3, 2)
+      override func forward(_ x: Tensor) throws -> Tensor { try fc1(x) * Tensor(Float(0.5)) }
+    }
+    let net = Halved()
+    try net.initialize(seed: 1)
+    var graph = try net.trace(TensorType(.float32, [.symbolic("n"), 3]))
+    graph.parameters = graph.parameters.mapValues { Parameter($0.value) }
+    #expect(graph.parameters.count == 3)
+    let trainable = try graph.prepareQAT(qat).trainableParameters
+    #expect(trainable.allSatisfy { $0.value.rank > 0 })
+    #expect(!trainable.isEmpty)
   }
 
   /// What was saved goes on to the same bits.
