@@ -61,7 +61,8 @@ extension Trainer {
       guard [position.batch, position.sampleCount, position.correct].allSatisfy({ (0..<1 << 48).contains($0) }),
         standing.history.epochs.enumerated().allSatisfy({ $0 == $1.epoch })
       else {
-        throw OctetError(.invalidFile, Self.metadataKey, expected: "epochs in order and numbers of steps", found: "others")
+        throw OctetError(
+          .invalidFile, Self.metadataKey, expected: "epochs in order and numbers of steps", found: "others")
       }
       func state(_ prefix: String) -> [String: Tensor] {
         Dictionary(
@@ -72,11 +73,11 @@ extension Trainer {
       let (old, best) = (try network.state, state("best"))
       do {
         // What is loaded last stays; that the best one fits has to be known as well.
-        if !best.isEmpty { try naming("best") { try network.load(state: best) } }
-        try naming("network") { try network.load(state: state("network")) }
+        if !best.isEmpty { try naming("best") { try network.load(best) } }
+        try naming("network") { try network.load(state("network")) }
         try naming("optimizer") { try optimizer.load(state("optimizer")) }
       } catch {
-        try network.load(state: old)
+        try network.load(old)
         throw error
       }
       (history, self.position, data) = (standing.history, position, standing.data)

@@ -1,13 +1,11 @@
 public import OctetCore
 public import OctetNN
+public import OctetQuantization
 
 /// What a ``Trainer`` trains: a ``Module``, or a graph that is prepared for quantization-aware training.
 public protocol Trainable: AnyObject {
-  /// Whether dropout drops and batch normalization uses the statistics of the batch.
+  /// Whether dropout drops, batch normalization uses the statistics of the batch, and observers watch.
   var isTraining: Bool { get set }
-
-  /// What changes by gradients, each once.
-  var trainableParameters: [Parameter] { get }
 
   /// Everything that training changes, by name: parameters, statistics, and what observers have seen.
   var state: [String: Tensor] { get throws }
@@ -15,7 +13,7 @@ public protocol Trainable: AnyObject {
   /// Sets everything that training changes.
   ///
   /// - Throws: `OctetError` if something is missing, left over, or of another shape. Then nothing has been set.
-  func load(state: [String: Tensor]) throws
+  func load(_ state: [String: Tensor]) throws
 
   func callAsFunction(_ inputs: [Tensor]) throws -> [Tensor]
 
@@ -29,11 +27,7 @@ public protocol Trainable: AnyObject {
 }
 
 extension Module: Trainable {
-  public var trainableParameters: [Parameter] { parameters }
-
   public var state: [String: Tensor] { stateDict }
-
-  public func load(state: [String: Tensor]) throws { try load(state) }
 
   public func callAsFunction(_ inputs: [Tensor]) throws -> [Tensor] { try self(inputs.map(Optional.some)) }
 
@@ -44,7 +38,18 @@ extension Module: Trainable {
   }
 }
 
-/// When quantization-aware training settles down: first ranges adapt, then they stay; batch normalization last.
+extension PreparedGraph: Trainable {
+  /// Nothing is drawn: a traced graph has no dropout.
+  public func reseed(_ seed: UInt64) {}
+
+  public func follow(_ schedule: QATSchedule, epoch: Int) throws {
+    if let count = schedule.observersOffAfter, epoch >= count { try disableObservers() }
+    if let count = schedule.batchNormFrozenAfter, epoch >= count { try freezeBatchNorm() }
+  }
+}
+
+/// When quantization-aware training settles down: ranges follow the network at first, and stay later; so does batch
+/// normalization.
 public struct QATSchedule: Hashable, Sendable, Codable {
   /// After so many epochs observers stop, so that scales and zero points stay as they are; `nil`: never.
   public var observersOffAfter: Int?

@@ -101,7 +101,7 @@ public final class Trainer {
       try trainEpoch(batches, validation)
     }
     if !isStopping, keepsBestState, let best, history.best?.epoch != history.epochs.last?.epoch {
-      try network.load(state: best)
+      try network.load(best)
     }
     return history
   }

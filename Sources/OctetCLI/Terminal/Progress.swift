@@ -3,8 +3,8 @@ import Foundation
 /// A bar on the error output while something long runs; nothing unless that is a terminal.
 struct Progress {
   private let title: String
-  private let total: Int
-  private let isShown = isatty(STDERR_FILENO) == 1
+  let total: Int
+  let isShown = isatty(STDERR_FILENO) == 1
 
   init(_ title: String, total: Int) {
     self.title = title
