@@ -112,6 +112,7 @@ let package = Package(
         "OctetFormats", "OctetONNX",
       ]),
     .target(name: "Networks", dependencies: ["Octet"], path: "Examples/Networks"),
+    .executableTarget(name: "TrainMNIST", dependencies: ["Octet"], path: "Examples/TrainMNIST"),
     .testTarget(name: "NetworksTests", dependencies: ["Networks", "Octet", "TestNetworks", "TestSupport"]),
     .testTarget(
       name: "PromiseTests",
@@ -133,7 +134,7 @@ if Context.environment["OCTET_SANITIZED"] != nil {
     let isOfTests = target.type == .test || target.path?.hasPrefix("Tests/") == true
     return isOfTests
       ? !sanitized.contains(target.name)
-      : ["OctetONNX", "OctetCLI", "Networks", "Octet", "OctetInspect", "OctetTraining"].contains(target.name)
+      : ["OctetONNX", "OctetCLI", "Networks", "Octet", "OctetInspect", "OctetTraining", "TrainMNIST"].contains(target.name)
   }
   package.products = []
   package.dependencies.removeAll { package in

@@ -38,7 +38,8 @@ public enum Augmentation: Hashable, Sendable {
         newWidth <= width + 2 * padding
       else {
         throw OctetError(
-          .shapeMismatch, "crop", expected: "a part of \(height) × \(width) with a border of 0 to \(max(height, width))",
+          .shapeMismatch, "crop",
+          expected: "a part of \(height) × \(width) with a border of 0 to \(max(height, width))",
           found: "\(newHeight) × \(newWidth), border \(padding)")
       }
       return shape.dropLast(2) + [newHeight, newWidth]

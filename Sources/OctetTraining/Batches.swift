@@ -35,7 +35,8 @@ public struct Batches: Sendable {
   ) throws {
     guard size > 0, !dropsLast || size <= dataset.count else {
       throw OctetError(
-        .invalidArgument, "size of batches", expected: dropsLast ? "1 to \(dataset.count)" : "1 or more", found: "\(size)")
+        .invalidArgument, "size of batches", expected: dropsLast ? "1 to \(dataset.count)" : "1 or more",
+        found: "\(size)")
     }
     for (name, list) in augmentations.sorted(by: { $0.key < $1.key }) {
       try naming("augmentations of \(name)") {
@@ -72,13 +73,16 @@ public struct Batches: Sendable {
     // (That they fit was checked.)
     let shape = list.reduce(old) { (try? $1.rowShape($0)) ?? $0 }
     var result = Tensor(uninitialized: [samples.count] + shape, dtype: array.dtype)
-    let (row, newRow) = (array.dtype.byteCount(of: elementCount(of: old)), array.dtype.byteCount(of: elementCount(of: shape)))
+    let (row, newRow) = (
+      array.dtype.byteCount(of: elementCount(of: old)), array.dtype.byteCount(of: elementCount(of: shape))
+    )
     array.withUnsafeBytes { source in
       result.withUnsafeMutableBytes { target in
         for (place, sample) in samples.enumerated() {
           var generator = SplitMix64(seed: seed, UInt64(epoch), UInt64(sample))
           let image = StoredImage(
-            bytes: Array(source[sample * row..<(sample + 1) * row]), height: old[old.count - 2], width: old[old.count - 1],
+            bytes: Array(source[sample * row..<(sample + 1) * row]), height: old[old.count - 2],
+            width: old[old.count - 1],
             element: array.dtype.bitWidth / 8)
           let changed = list.reduce(image) { $1($0, using: &generator) }
           UnsafeMutableRawBufferPointer(rebasing: target[place * newRow..<(place + 1) * newRow])

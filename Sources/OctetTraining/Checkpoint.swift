@@ -61,7 +61,8 @@ extension Trainer {
       guard [position.batch, position.sampleCount, position.correct].allSatisfy({ (0..<1 << 48).contains($0) }),
         standing.history.epochs.enumerated().allSatisfy({ $0 == $1.epoch })
       else {
-        throw OctetError(.invalidFile, Self.metadataKey, expected: "epochs in order and numbers of steps", found: "others")
+        throw OctetError(
+          .invalidFile, Self.metadataKey, expected: "epochs in order and numbers of steps", found: "others")
       }
       func state(_ prefix: String) -> [String: Tensor] {
         Dictionary(

@@ -47,7 +47,8 @@ public struct Dataset: Sendable {
       }
       guard [.uint8, .int8, .uint16, .int16, .int32, .float32].contains(tensor.dtype) else {
         throw OctetError(
-          .dtypeMismatch, name, expected: "integers of at most 32 bits, or float32, to be scaled", found: "\(tensor.type)")
+          .dtypeMismatch, name, expected: "integers of at most 32 bits, or float32, to be scaled",
+          found: "\(tensor.type)")
       }
       guard scale.isFinite else {
         throw OctetError(.invalidArgument, "scale of \(name)", expected: "a finite number", found: "\(scale)")
@@ -98,7 +99,8 @@ public struct Dataset: Sendable {
     if let wrong = samples.first(where: { !(0..<count).contains($0) }) {
       throw OctetError(.invalidArgument, "sample", expected: "0..<\(count)", found: "\(wrong)")
     }
-    return Batch(samples: samples, tensors: Dictionary(uniqueKeysWithValues: arrays.keys.map { ($0, rows($0, samples)) }))
+    return Batch(
+      samples: samples, tensors: Dictionary(uniqueKeysWithValues: arrays.keys.map { ($0, rows($0, samples)) }))
   }
 
   func array(_ name: String) throws -> Tensor {
@@ -128,7 +130,8 @@ public struct Dataset: Sendable {
   func computed(_ tensor: Tensor, _ name: String) -> Tensor {
     let scale = scales[name]
     func integers<T: BinaryInteger>(_: T.Type) -> Tensor {
-      scale.map { scale in converted(tensor) { (x: T) in Float(x) * scale } } ?? converted(tensor) { (x: T) in Int64(x) }
+      scale.map { scale in converted(tensor) { (x: T) in Float(x) * scale } }
+        ?? converted(tensor) { (x: T) in Int64(x) }
     }
     return switch tensor.dtype {
     case .uint8: integers(UInt8.self)

@@ -46,7 +46,9 @@ import Testing
     try check([0, 0, 8], "magic number")
     try check([1, 0, 8, 1, 0, 0, 0, 1, 5], "magic number")
     try check([0, 1, 8, 1, 0, 0, 0, 1, 5], "magic number")
-    for code in [0, 7, 10, 15, 255] as [UInt8] { try check([0, 0, code, 1, 0, 0, 0, 1, 5], "element type", .unsupported) }
+    for code in [0, 7, 10, 15, 255] as [UInt8] {
+      try check([0, 0, code, 1, 0, 0, 0, 1, 5], "element type", .unsupported)
+    }
     try check([0, 0, 8, 2, 0, 0, 0, 1, 5], "header")
     try check([0, 0, 8, 255], "header")
   }

@@ -8,7 +8,9 @@ import Testing
     let elements = elementCount(of: shape)
     return try Dataset(
       [
-        "images": Tensor((0..<count * elements).map { (i: Int) -> UInt8 in UInt8(truncatingIfNeeded: i % 255 + 1) }, shape: [count] + shape),
+        "images": Tensor(
+          (0..<count * elements).map { (i: Int) -> UInt8 in UInt8(truncatingIfNeeded: i % 255 + 1) },
+          shape: [count] + shape),
         "masks": Tensor((0..<count * elements).map { (i: Int) -> Float in Float(1 + i % 255) }, shape: [count] + shape),
         "numbers": Tensor((0..<Int64(count)).map { $0 }, shape: [count]),
       ], scales: ["images": 1])
@@ -48,7 +50,9 @@ import Testing
 
   /// On another thread the same batches are made.
   @Test func prefetchingChangesNothing() throws {
-    let augmentations: [String: [Augmentation]] = ["images": [.shift(2), .flip()], "masks": [.crop(height: 3, width: 4)]]
+    let augmentations: [String: [Augmentation]] = [
+      "images": [.shift(2), .flip()], "masks": [.crop(height: 3, width: 4)],
+    ]
     let with = try Batches(dataset(), size: 4, shuffled: true, seed: 3, augmentations: augmentations)
     let without = try Batches(
       dataset(), size: 4, shuffled: true, seed: 3, augmentations: augmentations, prefetches: false)
@@ -148,7 +152,9 @@ import Testing
   }
 
   @Test func whatDoesNotFitIsAnError() throws {
-    func code(_ name: String = "images", _ list: [Augmentation] = [], size: Int = 4, dropsLast: Bool = false) -> OctetError.Code? {
+    func code(_ name: String = "images", _ list: [Augmentation] = [], size: Int = 4, dropsLast: Bool = false)
+      -> OctetError.Code?
+    {
       octetError { try Batches(dataset(), size: size, augmentations: [name: list], dropsLast: dropsLast) }?.code
     }
     #expect(code(size: 0) == .invalidArgument)

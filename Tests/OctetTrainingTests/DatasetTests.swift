@@ -60,7 +60,8 @@ import Testing
     #expect(octetError { try Dataset(["a": Tensor(zeros: [0, 4])]) }?.code == .invalidArgument)
     #expect(octetError { try Dataset(["a": one], scales: ["b": 1]) }?.code == .unknownName)
     #expect(octetError { try Dataset(["a": one], scales: ["a": .infinity]) }?.code == .invalidArgument)
-    #expect(octetError { try Dataset(["a": Tensor(zeros: [1], dtype: .int64)], scales: ["a": 1]) }?.code == .dtypeMismatch)
+    #expect(
+      octetError { try Dataset(["a": Tensor(zeros: [1], dtype: .int64)], scales: ["a": 1]) }?.code == .dtypeMismatch)
     #expect(octetError { try Dataset(["a": Tensor(zeros: [2], dtype: .int4)]) }?.code == .dtypeMismatch)
     #expect(octetError { try dataset().reshapingRows(of: "images", to: [7]) }?.code == .shapeMismatch)
     #expect(octetError { try dataset().reshapingRows(of: "image", to: [6]) }?.code == .unknownName)

@@ -1,7 +1,9 @@
 import Foundation
 import OctetCore
 import OctetFormats
+import OctetGraph
 import OctetNN
+import OctetQuantization
 import OctetTraining
 import TestSupport
 import Testing
@@ -16,7 +18,7 @@ import Testing
     return network
   }
 
-  /// Images of noise on which a bar stands in one of three columns.
+  /// Images of noise on which a bar lies in one of three rows.
   private func dataset(_ count: Int = 120, seed: UInt64 = 1) throws -> Dataset {
     var generator = SeededGenerator(seed: seed)
     var pixels: [UInt8] = []
@@ -25,7 +27,7 @@ import Testing
       let label = Int.random(in: 0..<3, using: &generator)
       labels.append(UInt8(label))
       pixels += (0..<25).map { (i: Int) -> UInt8 in
-        UInt8.random(in: 0..<100, using: &generator) + (i % 5 == label + 1 ? 100 : 0)
+        UInt8.random(in: 0..<100, using: &generator) + (i / 5 == label + 1 ? 100 : 0)
       }
     }
     return try Dataset(
@@ -34,7 +36,7 @@ import Testing
   }
 
   private func batches(seed: UInt64 = 3) throws -> Batches {
-    try Batches(dataset(), size: 16, shuffled: true, seed: seed, augmentations: ["images": [.shift(1), .flip()]])
+    try Batches(dataset(), size: 16, shuffled: true, seed: seed, augmentations: ["images": [.flip()]])
   }
 
   /// With everything switched on.
@@ -70,7 +72,9 @@ import Testing
     var epochs: [EpochRecord] = []
     trainer.onStep = { steps.append($0) }
     trainer.onEpoch = { epochs.append($0) }
-    let (training, test) = (try Batches(dataset(), size: 16, shuffled: true), try Batches(dataset(60, seed: 2), size: 32))
+    let (training, test) = (
+      try Batches(dataset(), size: 16, shuffled: true), try Batches(dataset(60, seed: 2), size: 32)
+    )
     let history = try trainer.train(on: training, validation: test, epochs: 12)
     #expect(!network.isTraining)
     #expect(history.epochs == epochs && epochs.map(\.epoch) == Array(0..<12))
@@ -136,10 +140,10 @@ import Testing
     try straight.train(on: batches(), validation: validation, epochs: 5)
     try inTemporaryFile { path in
       for stop in stops + [Int.max] {
-        // Other parameters and, by a forward in training mode, other random numbers than where it stopped.
-        let other = try network(seed: UInt64.random(in: 0...UInt64.max))
-        let trainer = try trainer(other)
-        if FileManager.default.fileExists(atPath: path) { try trainer.resume(from: path) }
+        // Later ones begin with other parameters.
+        let isFirst = !FileManager.default.fileExists(atPath: path)
+        let trainer = try trainer(network(seed: isFirst ? 1 : UInt64(stop.magnitude)))
+        if !isFirst { try trainer.resume(from: path) }
         trainer.onStep = { [unowned trainer] in if $0.step + 1 == stop { trainer.stop() } }
         try trainer.train(on: batches(), validation: validation, epochs: 5)
         if stop == Int.max {
@@ -188,7 +192,8 @@ import Testing
       }
       try expectRefused(.shapeMismatch, trainer(network(hidden: 17)))
       let other = Sequential(Linear(25, 3))
-      try expectRefused(.unknownName, Trainer(other, .classification(), SGD(other.parameters, learningRate: 1), seed: 4))
+      try expectRefused(
+        .unknownName, Trainer(other, .classification(), SGD(other.parameters, learningRate: 1), seed: 4))
       // The right network and another optimizer.
       let net = try network(seed: 6)
       try expectRefused(
@@ -214,7 +219,8 @@ import Testing
       var json = try #require(file.metadata["octet.checkpoint"])
       switch change {
       case "epoch:1": json = json.replacing(#""epoch":0"#, with: #""epoch":1"#)
-      case _ where change.hasPrefix("batch:"): json = json.replacing(#""batch":0"#, with: "\"batch\":\(change.dropFirst(6))")
+      case _ where change.hasPrefix("batch:"):
+        json = json.replacing(#""batch":0"#, with: "\"batch\":\(change.dropFirst(6))")
       default: json = change
       }
       #expect(json != file.metadata["octet.checkpoint"])
@@ -263,7 +269,8 @@ import Testing
   @Test func aLossThatIsNoNumberSaysWhere() throws {
     let network = try network()
     let trainer = Trainer(
-      network, Objective(inputs: ["images"]) { outputs, _ in try outputs[0].reduce(.sum, [0, 1]) * Tensor(Float.infinity) },
+      network,
+      Objective(inputs: ["images"]) { outputs, _ in try outputs[0].reduce(.sum, [0, 1]) * Tensor(Float.infinity) },
       try SGD(network.parameters, learningRate: 0.1))
     let error = octetError { try trainer.train(on: batches(), epochs: 1) }
     #expect(error?.code == .notANumber && error?.subject == "epoch 0: step 0: loss", "\(String(describing: error))")
@@ -273,6 +280,51 @@ import Testing
     let trainer = try trainer(network())
     trainer.qat = QATSchedule(observersOffAfter: 1)
     #expect(octetError { try trainer.train(on: batches(), epochs: 1) }?.code == .unsupported)
+  }
+
+  // MARK: - Quantization-aware training
+
+  private func prepared() throws -> PreparedGraph {
+    let graph = try network().trace(TensorType(.float32, [.symbolic("n"), 1, 5, 5]))
+    return try graph.prepareQAT(QConfigMap(.defaultQAT(for: .octet)))
+  }
+
+  private func trainer(_ prepared: PreparedGraph) throws -> Trainer {
+    let trainer = Trainer(
+      prepared, .classification(),
+      try SGD([ParameterGroup(prepared.trainableParameters)], learningRate: 0.05, momentum: 0.9), seed: 4)
+    trainer.qat = QATSchedule(observersOffAfter: 2, batchNormFrozenAfter: 3)
+    return trainer
+  }
+
+  @Test func aScheduleStopsObserversAndBatchNormalization() throws {
+    let prepared = try prepared()
+    let trainer = try trainer(prepared)
+    var scales: [[Float]] = []
+    var means: [[Float]] = []
+    trainer.onEpoch = { _ in
+      scales.append(try prepared.sites.flatMap { try $0.calculateQParams().scales })
+      means.append(try #require(prepared.parameters.first { $0.key.hasSuffix("running_mean") }).value.value.floats)
+    }
+    let history = try trainer.train(on: batches(), epochs: 5)
+    #expect(history.epochs[4].training.loss < 0.9 * history.epochs[0].training.loss)
+    #expect(scales[0] != scales[1] && scales[1] == scales[2] && scales[1] == scales[4])
+    #expect(means[1] != means[2] && means[2] == means[3] && means[2] == means[4])
+  }
+
+  @Test(arguments: [9, 19, 30]) func resumingGivesTheSameBitsWithObservers(stop: Int) throws {
+    let straight = try trainer(prepared())
+    try straight.train(on: batches(), epochs: 5)
+    try inTemporaryFile { path in
+      let first = try trainer(prepared())
+      first.onStep = { [unowned first] in if $0.step + 1 == stop { first.stop() } }
+      try first.train(on: batches(), epochs: 5)
+      try first.save(to: path)
+      let second = try trainer(prepared())
+      try second.resume(from: path)
+      try second.train(on: batches(), epochs: 5)
+      try expectSameBits(second, straight)
+    }
   }
 
   @Test func historySurvivesJSON() throws {

@@ -1,12 +1,20 @@
 import Foundation
 import Octet
 
-/// Images and labels of the demo, from the files that come with the command.
+/// Images and labels of the demo.
 struct DemoData {
-  /// float32 [n, 1, 28, 28], pixel / 255
+  /// float32 [n, 1, 28, 28], pixel / 255; digits: [n, 1, 8, 8], pixel / 16
   let images: Tensor
   let labels: [Int]
 
+  /// Those of a data set, as its batches have them.
+  init(_ dataset: Dataset) throws {
+    let batch = try dataset.batch(0..<dataset.count)
+    images = try batch["images"]
+    labels = try batch["labels"].scalars(as: Int64.self).map(Int.init)
+  }
+
+  /// From a file that comes with the command.
   init(_ name: String) throws {
     let file = try NpzFile(contentsOf: Self.path(name, "npz"))
     guard let pixels = file.tensors["images"], let labels = file.tensors["labels"] else {
