@@ -47,6 +47,7 @@ struct RunCommand: ParsableCommand {
   }
 
   func run() throws {
+    returnLargeBlocks()
     try requirePlace(("--output", output), besides: [("--inputs", data.path), ("the model", model)])
     var model = try LoadedModel(model, dimensions: options.dimensions, data: data.path, batch: data.batch)
     let samples = try Samples(data.path, for: model.graph, interface: model.interface, batch: data.batch)
