@@ -60,7 +60,8 @@ struct ConvolutionWeights: Sendable {
       case (true, true): octet_depthwise_packed_size(layout, outputs, shape.kernel_h, shape.kernel_w)
       case (true, false): outputs * taps * MemoryLayout<Float>.stride
       }
-    let packed = TensorStorage(byteCount: bytes)
+    // (Packing leaves unwritten what nobody reads: chains take less than they might.)
+    let packed = TensorStorage(byteCount: bytes, zeroed: isDepthwise)
     var sums = [Int32](repeating: 0, count: padded)
     let to = packed.base
     weight.withUnsafeBytes { bytes in

@@ -18,6 +18,7 @@ struct Lowering {
     case dequantizedConstant(Tensor, QuantizationParameters)
   }
 
+  /// Without its parameters: ``views`` has those that a node still needs.
   let graph: Graph
   let consumers: [String: [Int]]
   let producers: [String: Int]
@@ -41,22 +42,27 @@ struct Lowering {
     let isFloat: Bool
   }
 
-  init(_ graph: Graph) throws {
-    self.graph = try graph.validated()
-    consumers = graph.consumers
-    producers = graph.producers
+  init(_ source: consuming Graph) throws {
+    var graph = try source.validated()
+    _ = consume source
+    for (name, parameter) in graph.parameters { views[name] = .constant(parameter.value) }
+    graph.parameters = [:]
+    self.graph = graph
+    (consumers, producers) = (graph.consumers, graph.producers)
     for input in graph.inputs {
       let slot = newSlot(input.name, input.type.dtype, .rowMajor)
       inputs.append(slot)
       views[input.name] = .float(slot)
     }
-    for (name, parameter) in graph.parameters { views[name] = .constant(parameter.value) }
-    for node in graph.nodes where views[node.outputs[0]] == nil {
-      if absorbed.contains(node.name) {
-        integerNodes.append(node.name)
-      } else {
-        try naming(node.name) { try lower(node) }
+    for (index, node) in graph.nodes.enumerated() {
+      if views[node.outputs[0]] == nil {
+        if absorbed.contains(node.name) {
+          integerNodes.append(node.name)
+        } else {
+          try naming(node.name) { try lower(node) }
+        }
       }
+      forgetConstants(of: node, index)
     }
     for output in graph.outputs {
       if let tensor = try constant(output.value) {
@@ -73,6 +79,16 @@ struct Lowering {
         slot = copy
       }
       outputs.append(slot)
+    }
+  }
+
+  /// Lets go of the constants that no later node reads: packed weights take their place.
+  private mutating func forgetConstants(of node: Node, _ index: Int) {
+    for input in node.inputs.compactMap({ $0 }) where consumers[input]?.last == index && !graph.isOutput(input) {
+      switch views[input] {
+      case .constant, .dequantizedConstant: views[input] = nil
+      case .float, .quantized, .dequantized, .dynamic, nil: break
+      }
     }
   }
 
@@ -145,6 +161,15 @@ struct Lowering {
     case .constant(let tensor): return tensor
     case .dequantizedConstant(let tensor, let parameters): return try dequantize(tensor, parameters)
     case .float, .quantized, .dequantized, .dynamic: return nil
+    }
+  }
+
+  /// Whether ``constant(_:)`` has a tensor, without making one of integers.
+  func isConstant(_ value: String?) -> Bool {
+    guard let value else { return false }
+    switch views[value]! {
+    case .constant, .dequantizedConstant: return true
+    case .float, .quantized, .dequantized, .dynamic: return false
     }
   }
 

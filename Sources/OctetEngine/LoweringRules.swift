@@ -49,8 +49,9 @@ extension Lowering {
     let residual = !isLinear && node.inputs.count > 3 ? node.inputs[3] : nil
     let bias = node.inputs.count > 2 ? node.inputs[2] : nil
     let biasValue = try constant(bias)
-    guard let weightName = node.inputs[1], let floatWeight = try constant(weightName), bias == nil || biasValue != nil,
-      elementCount(of: floatWeight.shape) > 0, try constant(node.inputs[0]) == nil, try constant(residual) == nil
+    guard let weightName = node.inputs[1], isConstant(weightName), bias == nil || biasValue != nil,
+      graph.types[weightName]!.fixedShape.map({ !$0.contains(0) }) == true, !isConstant(node.inputs[0]),
+      !isConstant(residual)
     else { return try lowerReference(node) }
     if isLinear, case .dynamic(let quantized)? = views[node.inputs[0]!],
       let weights = try integerWeights(weightName, bias: biasValue)
@@ -89,6 +90,7 @@ extension Lowering {
     let from = inLayout(input, layout, node.name)
     let residualSlot = try residual.map { try realSlot($0, .nhwc, node.name) }
     let to = newSlot(value, .float32, isLinear ? .rowMajor : .nhwc)
+    let floatWeight = try constant(weightName)!
     let weights = try ConvolutionWeights(
       weight: isLinear ? try asConvolution(floatWeight, layout) : floatWeight, bias: biasValue, attributes)
     steps.append(

@@ -2,10 +2,12 @@ public import OctetCore
 public import OctetGraph
 
 /// A graph made ready to run: integer steps chosen, weights packed for this CPU. Independent of batch sizes, and
-/// shared by any number of sessions.
+/// shared by any number of sessions. A plan keeps no parameter of the graph that has been packed: where nobody else holds
+/// the graph, its weights leave memory one by one while the plan is made.
 ///
 /// A QDQ graph runs in integers wherever dequantize → operation → quantize says so, a float graph in float.
 public final class Plan: Sendable {
+  /// Without its parameters.
   let graph: Graph
   let steps: [any Step]
   let slots: [Slot]
@@ -23,9 +25,11 @@ public final class Plan: Sendable {
   public let weightOnlyNodes: [String]
 
   /// - Throws: `OctetError` that names a node which is invalid; or a wrong `OCTET_ISA`.
-  public init(_ graph: Graph) throws {
+  public init(_ graph: consuming Graph) throws {
     _ = try InstructionSet.chosen()
-    let lowering = try Lowering(graph.foldingConstants())
+    let folded = try graph.foldingConstants()
+    _ = consume graph
+    let lowering = try Lowering(consume folded)
     self.graph = lowering.graph
     steps = lowering.steps
     slots = lowering.slots

@@ -25,9 +25,8 @@ final class PreparedRun {
     inputTypes = inputs.map { ($0.dtype, $0.shape) }
     numbers = plan.integerNodes.isEmpty ? [] : inputs.indices.filter { inputs[$0].dtype == .float32 }
     try plan.graph.checkInputs(inputs.map(\.type))
-    var graph = plan.graph
-    for index in inputs.indices { graph.inputs[index].type = inputs[index].type }
-    let shapes = Shapes(slots: plan.slots, types: try graph.validated().types, threads: threads)
+    let types = try plan.graph.types(for: inputs.map(\.type))
+    let shapes = Shapes(slots: plan.slots, types: types, threads: threads)
     for slot in plan.slots.indices where shapes.byteCount(slot) > largestByteCount {
       throw OctetError(
         .unsupported, plan.slots[slot].value, expected: "a value that fits into memory",

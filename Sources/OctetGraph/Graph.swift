@@ -51,19 +51,34 @@ public struct Graph: Sendable {
   ///
   /// - Throws: `OctetError` that names the node at fault.
   public func validated() throws -> Graph {
+    var graph = self
+    graph.types = try inferredTypes(parameters.mapValues { $0.value.type })
+    return graph
+  }
+
+  /// The type of every value for inputs of these types.
+  ///
+  /// Of parameters only their types matter, which a graph knows even where it has let go of them.
+  package func types(for inputs: [TensorType]) throws -> [String: TensorType] {
+    var graph = self
+    for index in inputs.indices { graph.inputs[index].type = inputs[index] }
+    let made = Set(self.inputs.map(\.name) + nodes.flatMap(\.outputs))
+    return try graph.inferredTypes(types.filter { !made.contains($0.key) })
+  }
+
+  private func inferredTypes(_ parameterTypes: [String: TensorType]) throws -> [String: TensorType] {
     func invalid(_ subject: String, _ expected: String, _ found: String) -> OctetError {
       OctetError(.invalidGraph, subject, expected: expected, found: found)
     }
-    var graph = self
-    graph.types = [:]
+    var types: [String: TensorType] = [:]
     func define(_ name: String, _ type: TensorType) throws {
       try type.requireSensible(name)
-      guard graph.types.updateValue(type, forKey: name) == nil else {
+      guard types.updateValue(type, forKey: name) == nil else {
         throw invalid(name, "values with names of their own", "two values of this name")
       }
     }
     for input in inputs { try define(input.name, input.type) }
-    for (name, parameter) in parameters { try define(name, parameter.value.type) }
+    for (name, type) in parameterTypes { try define(name, type) }
     var nodeNames: Set<String> = []
     for node in nodes {
       guard nodeNames.insert(node.name).inserted else {
@@ -71,7 +86,7 @@ public struct Graph: Sendable {
       }
       let operands = try node.inputs.map { name -> TensorType? in
         guard let name else { return nil }
-        guard let type = graph.types[name] else {
+        guard let type = types[name] else {
           throw invalid(node.name, "operands that exist before the node", name)
         }
         return type
@@ -84,14 +99,14 @@ public struct Graph: Sendable {
     }
     var outputNames: Set<String> = []
     for output in outputs {
-      guard graph.types[output.value] != nil else {
+      guard types[output.value] != nil else {
         throw invalid("output \(output.name)", "a value of the graph", output.value)
       }
       guard outputNames.insert(output.name).inserted else {
         throw invalid("output \(output.name)", "outputs with names of their own", "two outputs of this name")
       }
     }
-    return graph
+    return types
   }
 
   // MARK: - Questions

@@ -119,4 +119,14 @@ struct QuantizationParametersTests {
     #expect(try scaleIndices(parameters(1, 0, 9), [3]) == [0, 0, 0])
     #expect(try scaleIndices(parameters(2, 1), [0, 2]) == [])
   }
+
+  @Test func channelsInAnotherOrder() throws {
+    let parameters = try QuantizationParameters(
+      scales: [1, 2, 3], zeroPoints: [4, 5, 6], dtype: .int8, range: -100...100, axis: 0)
+    let expected = try QuantizationParameters(
+      scales: [3, 1], zeroPoints: [6, 4], dtype: .int8, range: -100...100, axis: 1)
+    #expect(try parameters.selecting([2, 0], axis: 1) == expected)
+    let whole = try QuantizationParameters(scale: 1, zeroPoint: 2, dtype: .uint8)
+    #expect(try whole.selecting([2, 0], axis: 1) == whole)
+  }
 }

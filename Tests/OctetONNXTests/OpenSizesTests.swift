@@ -76,6 +76,34 @@ import Testing
     #expect(apart.types["y"] == TensorType(.float32, [.symbolic("n"), 4, 6]))
   }
 
+  /// A size that stands elsewhere in the operand is what is left of a shape.
+  @Test func openSizesThatMove() throws {
+    let nodes = [
+      Proto.node("Shape", ["x"], ["n"], Proto.attribute("start", 0), Proto.attribute("end", 1)),
+      Proto.node("Concat", ["six", "n", "four"], ["shape"], Proto.attribute("axis", 0)),
+      Proto.node("Reshape", ["x", "shape"], ["y"]),
+    ]
+    let moved = try graph(
+      nodes, inputs: [Proto.value("x", ["n", 4, 6])], [numbers("six", 6), numbers("four", 4)])
+    #expect(moved.types["y"] == TensorType(.float32, [6, .symbolic("n"), 4]))
+    #expect(try moved.replay([.counting([2, 4, 6])])[0].shape == [6, 2, 4])
+  }
+
+  /// A size that no input has is read off the result that has it first, under the name that the model gives that.
+  @Test func sizesOfNamedResults() throws {
+    let nodes = [
+      Proto.node(
+        "MaxPool", ["x"], ["half"], name: "pool", Proto.attribute("kernel_shape", [2, 2]),
+        Proto.attribute("strides", [2, 2])),
+      Proto.node("Shape", ["half"], ["size"], Proto.attribute("start", 2), Proto.attribute("end", 3)),
+      Proto.node("Expand", ["number", "size"], ["y"]),
+    ]
+    let repeated = try graph(
+      nodes, inputs: [Proto.value("x", [1, 1, "h", 4])], [Proto.tensor("number", [1], [5] as [Float])])
+    #expect(repeated.types["y"] == TensorType(.float32, [.symbolic("(h / 2)")]))
+    #expect(try repeated.replay([.counting([1, 1, 6, 4])])[0].floats == [5, 5, 5])
+  }
+
   /// Positions as encoders have them: as many rows of a table as there are tokens.
   @Test(arguments: [true, false]) func positionsOfTokens(_ isRange: Bool) throws {
     let size = [

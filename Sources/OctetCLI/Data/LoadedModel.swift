@@ -6,7 +6,7 @@ import OctetONNX
 /// A model file: `.onnx`, or one that Octet has saved.
 struct LoadedModel {
   let path: String
-  let graph: Graph
+  private(set) var graph: Graph
   /// What an `.onnx` file says of itself; `nil` for a saved model.
   let metadata: ONNXMetadata?
   /// What was taken from data because the model cannot be read with open sizes.
@@ -81,9 +81,10 @@ struct LoadedModel {
         .unsupported, path, expected: "open sizes that the data may fill in", found: "none among its inputs")
   }
 
-  /// Sessions for inputs of any sizes that the file takes.
-  func sessions(_ dimensions: [String: Int], threads: Int?) throws -> ModelSessions {
-    try ModelSessions(self, threads: threads) { try LoadedModel(self, dimensions, $0) }
+  /// Sessions for inputs of any sizes that the file takes, which take the weights over.
+  mutating func sessions(_ dimensions: [String: Int], threads: Int?) throws -> ModelSessions {
+    let session = try takeSession(threads: threads)
+    return try ModelSessions(self, session, threads: threads) { [self] in try LoadedModel(self, dimensions, $0) }
   }
 
   /// - Throws: `OctetError` (`unsupported`) if weights or activations are quantized already.
@@ -103,6 +104,16 @@ struct LoadedModel {
   /// The model ready to run, fused.
   func session(threads: Int?) throws -> Session {
     try naming(path) { Session(try Plan(graph.fused()), threads: threads) }
+  }
+
+  /// The same, taking the weights over: ``graph`` has none of them afterwards, so that they leave memory while they are
+  /// packed.
+  mutating func takeSession(threads: Int?) throws -> Session {
+    try naming(path) {
+      let fused = try graph.fused()
+      graph.parameters = [:]
+      return Session(try Plan(consume fused), threads: threads)
+    }
   }
 }
 

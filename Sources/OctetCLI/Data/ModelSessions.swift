@@ -14,12 +14,19 @@ final class ModelSessions {
   /// A session, and the inputs that it takes.
   typealias Entry = (session: Session, inputs: Set<String>)
 
-  /// - Parameter read: the model for other sizes.
-  init(_ model: LoadedModel, threads: Int?, read: @escaping (DataSizes) throws -> LoadedModel) throws {
-    func entry(_ model: LoadedModel) throws -> Entry {
-      (try model.session(threads: threads), Set(model.graph.inputs.map(\.name)))
+  /// - Parameters:
+  ///   - model: what `session` runs.
+  ///   - read: the model for other sizes.
+  init(
+    _ model: LoadedModel, _ session: Session, threads: Int?, read: @escaping (DataSizes) throws -> LoadedModel
+  ) throws {
+    func entry(_ model: LoadedModel, _ session: Session) -> Entry { (session, Set(model.graph.inputs.map(\.name))) }
+    (taken, first) = (model.taken, entry(model, session))
+    makeEntry = {
+      var model = try read($0)
+      let session = try model.takeSession(threads: threads)
+      return entry(model, session)
     }
-    (taken, first, makeEntry) = (model.taken, try entry(model), { try entry(read($0)) })
     interface = model.interface
   }
 

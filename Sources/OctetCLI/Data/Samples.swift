@@ -57,7 +57,10 @@ final class Samples {
   ///   without data, `dtypeMismatch` and `shapeMismatch` for arrays that do not fit; `invalidArgument` for no samples.
   ///   `WrongUse` for a batch that cannot be.
   init(_ path: String, for graph: Graph, interface: Graph? = nil, batch: Int, isFinite: Bool = false) throws {
-    (self.path, self.graph, self.isFinite) = (path, interface ?? graph, isFinite)
+    var interface = interface ?? graph
+    // Whoever reads data for a graph does not hold its weights.
+    interface.parameters = [:]
+    (self.path, self.graph, self.isFinite) = (path, interface, isFinite)
     var isDirectory: ObjCBool = false
     if FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue {
       let names = try namesInFolder(path).filter { $0.hasSuffix(".npz") }

@@ -47,8 +47,9 @@ struct RunCommand: ParsableCommand {
   }
 
   func run() throws {
+    returnLargeBlocks()
     try requirePlace(("--output", output), besides: [("--inputs", data.path), ("the model", model)])
-    let model = try LoadedModel(model, dimensions: options.dimensions, data: data.path, batch: data.batch)
+    var model = try LoadedModel(model, dimensions: options.dimensions, data: data.path, batch: data.batch)
     let samples = try Samples(data.path, for: model.graph, interface: model.interface, batch: data.batch)
     let file = try OutputFile(output, for: samples)
     let sessions = try model.sessions(options.dimensions, threads: data.threads)

@@ -89,6 +89,16 @@ public struct QuantizationParameters: Hashable, Sendable, Codable {
   /// Whether all zero points are 0, as symmetric signed parameters have it.
   public var hasZeroZeroPoints: Bool { zeroPoints.allSatisfy { $0 == 0 } }
 
+  /// The parameters of these channels, in this order, as they stand along `axis` of another tensor. One scale for a whole
+  /// tensor stays that; there are no blocks.
+  package func selecting(_ channels: [Int], axis: Int) throws -> QuantizationParameters {
+    precondition(blockSize == nil, "blocks have no channels of their own")
+    if isPerTensor { return self }
+    return try QuantizationParameters(
+      scales: channels.map { scales[$0] }, zeroPoints: channels.map { zeroPoints[$0] }, dtype: dtype, range: range,
+      axis: axis)
+  }
+
   /// Checks that a tensor of this shape can be quantized with these parameters.
   func check(_ type: TensorType) throws {
     guard let axis else { return }

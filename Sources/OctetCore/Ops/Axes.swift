@@ -1,6 +1,6 @@
 extension Op {
   /// The same elements without axes of size 1. (ONNX's Squeeze with axes.)
-  public struct Squeeze: Operation, Codable {
+  public struct Squeeze: ShapeOperation, Codable {
     public var axes: [Int]
 
     public init(_ axes: [Int]) { self.axes = axes }
@@ -15,15 +15,10 @@ extension Op {
       }
       return [TensorType(x.dtype, x.shape.indices.filter { !dropped.contains($0) }.map { x.shape[$0] })]
     }
-
-    public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
-      let x = inputs[0]!
-      return [x.reinterpreted(as: try outputTypes([x.type])[0].fixedShape!)]
-    }
   }
 
   /// The same elements with new axes of size 1, which have these numbers in the result. (ONNX's Unsqueeze.)
-  public struct Unsqueeze: Operation, Codable {
+  public struct Unsqueeze: ShapeOperation, Codable {
     public var axes: [Int]
 
     public init(_ axes: [Int]) { self.axes = axes }
@@ -39,11 +34,6 @@ extension Op {
       }
       var rest = x.shape[...]
       return [TensorType(x.dtype, (0..<rank).map { added.contains($0) ? 1 : rest.removeFirst() })]
-    }
-
-    public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
-      let x = inputs[0]!
-      return [x.reinterpreted(as: try outputTypes([x.type])[0].fixedShape!)]
     }
   }
 
@@ -85,18 +75,6 @@ extension Op {
 }
 
 // MARK: - Gradients
-
-extension Op.Squeeze {
-  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
-    reshapedBack(inputs)
-  }
-}
-
-extension Op.Unsqueeze {
-  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
-    reshapedBack(inputs)
-  }
-}
 
 extension Op.Expand {
   public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {

@@ -1,3 +1,18 @@
+/// Another shape for the elements of one operand: no element moves.
+protocol ShapeOperation: Operation {}
+
+extension ShapeOperation {
+  public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
+    let x = inputs[0]!
+    return [x.reinterpreted(as: try outputTypes([x.type])[0].fixedShape!)]
+  }
+
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    let shape = inputs[0]!.shape
+    return { [$0[0]!.reinterpreted(as: shape)] }
+  }
+}
+
 extension Op {
   /// The operands one after another along an axis.
   public struct Concat: Operation, Codable {
@@ -58,7 +73,7 @@ extension Op {
   }
 
   /// Another shape for the same elements. In `shape`, 0 copies the operand's dimension and −1 takes what is left.
-  public struct Reshape: Operation, Codable {
+  public struct Reshape: ShapeOperation, Codable {
     public var shape: [Int]
 
     public init(_ shape: [Int]) { self.shape = shape }
@@ -98,15 +113,10 @@ extension Op {
       }
       return [TensorType(x.dtype, result)]
     }
-
-    public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
-      let x = inputs[0]!
-      return [x.reinterpreted(as: try outputTypes([x.type])[0].fixedShape!)]
-    }
   }
 
   /// Axes `start` to `end` (both included) become one.
-  public struct Flatten: Operation, Codable {
+  public struct Flatten: ShapeOperation, Codable {
     public var start: Int
     public var end: Int
 
@@ -132,11 +142,6 @@ extension Op {
         merged = .product(of: Array(middle))
       }
       return [TensorType(x.dtype, x.shape[..<first] + [merged] + x.shape[(last + 1)...])]
-    }
-
-    public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
-      let x = inputs[0]!
-      return [x.reinterpreted(as: try outputTypes([x.type])[0].fixedShape!)]
     }
   }
 
@@ -247,24 +252,6 @@ extension Op.Concat {
     let split = Op.Split(inputs.map { $0!.shape[axis] }, axis: axis)
     return { try split.evaluate($0) }
   }
-}
-
-extension Op.Reshape {
-  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
-    reshapedBack(inputs)
-  }
-}
-
-extension Op.Flatten {
-  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
-    reshapedBack(inputs)
-  }
-}
-
-/// The gradient of what only changes the shape.
-func reshapedBack(_ inputs: [Tensor?]) -> Pullback {
-  let shape = inputs[0]!.shape
-  return { [$0[0]!.reinterpreted(as: shape)] }
 }
 
 extension Op.Transpose {

@@ -49,7 +49,8 @@ final class GraphReader {
 
   let tensors: TensorReader
   private let builder = GraphBuilder()
-  private let model: Onnx_ModelProto
+  private let file: ModelFile
+  private var model: Onnx_ModelProto { file.model }
   private let dimensions: [String: Int]
   private let constants: [String: Tensor]
   private var functions: [FunctionKey: Onnx_FunctionProto] = [:]
@@ -63,7 +64,7 @@ final class GraphReader {
   private var nodeCount = 0
 
   init(_ file: ModelFile, dimensions: [String: Int], constants: [String: Tensor]) {
-    model = file.model
+    self.file = file
     tensors = TensorReader(externalData: file.externalData)
     self.dimensions = dimensions
     self.constants = constants
@@ -77,9 +78,9 @@ final class GraphReader {
         domain: Operator.canonical(domain: function.domain), name: function.name, overload: function.overload)
       functions[key] = function
     }
-    let graph = model.graph
     let context = Context(opsets: opsets, scope: Scope(), prefix: "", depth: 0)
-    try bindInitializers(graph, context.scope)
+    try bindInitializers(file.takeInitializers(), model.graph, context.scope)
+    let graph = model.graph
     try bindInputs(graph, context.scope)
     try read(graph.node, wanted: graph.output.map(\.name), context)
     if let error = summary() { throw error }
@@ -103,12 +104,12 @@ final class GraphReader {
     }
   }
 
-  private func bindInitializers(_ graph: Onnx_GraphProto, _ scope: Scope) throws {
+  private func bindInitializers(_ tensors: [Onnx_TensorProto], _ graph: Onnx_GraphProto, _ scope: Scope) throws {
     if let sparse = graph.sparseInitializer.first {
       throw OctetError(
         .unsupported, "initializer \(sparse.values.name)", expected: "dense tensors", found: "a sparse one")
     }
-    for tensor in graph.initializer {
+    for tensor in tensors {
       guard scope.bindings.updateValue(.stored(tensor), forKey: tensor.name) == nil else {
         throw OctetError(
           .invalidFile, "initializer \(tensor.name)", expected: "names of their own", found: "two of this name")
@@ -342,7 +343,7 @@ final class GraphReader {
     let inner = Context(
       opsets: outer.opsets, callAttributes: outer.callAttributes, scope: Scope(inside: outer.scope),
       prefix: "\(node.name)/", depth: outer.depth + 1)
-    try bindInitializers(graph, inner.scope)
+    try bindInitializers(graph.initializer, graph, inner.scope)
     return try results(of: graph.node, wanted: graph.output.map(\.name), inner)
   }
 

@@ -4,8 +4,8 @@ import OctetFormats
 import SwiftProtobuf
 
 /// A parsed model, and the folder where its weights may lie.
-struct ModelFile {
-  let model: Onnx_ModelProto
+final class ModelFile {
+  private(set) var model: Onnx_ModelProto
   let externalData: ExternalData?
 
   init(_ path: String) throws {
@@ -24,6 +24,12 @@ struct ModelFile {
   init(bytes: [UInt8]) throws {
     model = try Self.parse(Data(bytes))
     externalData = nil
+  }
+
+  /// The tensors of the graph, which the model does not have afterwards: who reads them can let go of them one by one.
+  func takeInitializers() -> [Onnx_TensorProto] {
+    defer { model.graph.initializer = [] }
+    return model.graph.initializer
   }
 
   private static func parse(_ data: Data) throws -> Onnx_ModelProto {

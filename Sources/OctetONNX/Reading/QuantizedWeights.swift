@@ -22,15 +22,8 @@ extension GraphBuilder {
     let indices = try Tensor(rows.map { Int64($0) }, shape: [rows.count])
     let slice = try apply(.slice(Op.Slice(starts: [matrix], ends: [matrix + 1], axes: [0])), [stored])[0]
     let integers = try apply(.gather(Op.Gather()), [apply(.squeeze(Op.Squeeze([0])), [slice])[0], indices])[0]
-    let old = op.parameters
-    let parameters =
-      old.isPerTensor
-      ? old
-      : try QuantizationParameters(
-        scales: rows.map { old.scales[$0] }, zeroPoints: rows.map { old.zeroPoints[$0] }, dtype: old.dtype,
-        range: old.range, axis: 0)
     return try emit(
-      .dequantizeLinear(Op.DequantizeLinear(parameters)), [constant(integers, named: name)],
+      .dequantizeLinear(Op.DequantizeLinear(op.parameters.selecting(rows, axis: 0))), [constant(integers, named: name)],
       named: "\(name)/dequantizeLinear")[0]
   }
 

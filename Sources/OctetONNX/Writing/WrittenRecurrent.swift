@@ -74,9 +74,8 @@ extension NodeWriter {
   ) throws -> (integers: String, parameters: [String]) {
     let rows = try reordered(weight.integers, order, isMatrix: true)
     let integers = try apply(.transpose(Op.Transpose([0, 2, 1])), [rows])[0]
-    let old = weight.parameters
-    let scales = old.isPerTensor ? old.scales : order.map { old.scales[$0] }
-    let shape = old.isPerTensor ? [1] : [1, scales.count]
+    let scales = try weight.parameters.selecting(order, axis: 2).scales
+    let shape = weight.parameters.isPerTensor ? [1] : [1, scales.count]
     return (
       try writer.constant(integers, named: "\(weight.name)_W"),
       [
@@ -99,13 +98,7 @@ extension NodeWriter {
       let rows = helper("Gather", [try input(place), try integers(order, "order")])
       return helper("Unsqueeze", [rows, try integers([0], "axis")])
     }
-    let old = weight.parameters
-    let parameters =
-      old.isPerTensor
-      ? old
-      : try QuantizationParameters(
-        scales: order.map { old.scales[$0] }, zeroPoints: order.map { old.zeroPoints[$0] }, dtype: old.dtype,
-        range: old.range, axis: 1)
+    let parameters = try weight.parameters.selecting(order, axis: 1)
     let stored = try writer.constant(reordered(weight.integers, order, isMatrix: true), named: "\(weight.name)_W")
     return try NodeWriter(node: writer.producer(of: name)!, writer: writer)
       .dequantized(stored, parameters, shape: [1] + type(place).shape, named: weight.name)
