@@ -63,7 +63,8 @@ let package = Package(
     .executableTarget(
       name: "OctetCLI",
       dependencies: [
-        "Octet", "OctetONNX", "Networks", "CKernelProblems", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Octet", "OctetONNX", "Networks", "CKernelProblems",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       resources: [.copy("Resources")]),
 
@@ -134,7 +135,8 @@ if Context.environment["OCTET_SANITIZED"] != nil {
     let isOfTests = target.type == .test || target.path?.hasPrefix("Tests/") == true
     return isOfTests
       ? !sanitized.contains(target.name)
-      : ["OctetONNX", "OctetCLI", "Networks", "Octet", "OctetInspect", "OctetTraining", "TrainMNIST"].contains(target.name)
+      : ["OctetONNX", "OctetCLI", "Networks", "Octet", "OctetInspect", "OctetTraining", "TrainMNIST"].contains(
+        target.name)
   }
   package.products = []
   package.dependencies.removeAll { package in

@@ -1,7 +1,6 @@
 // Trains a network that reads handwritten digits, trains it on as it will run in integers, converts and saves it:
 //
 //     swift run -c release TrainMNIST [DATA [OUTPUT [EPOCHS]]]
-//
 // DATA is the digits of Examples/Data, or a folder with the four IDX files of MNIST or Fashion-MNIST.
 
 import Octet

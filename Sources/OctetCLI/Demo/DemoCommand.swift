@@ -38,7 +38,8 @@ struct DemoCommand: ParsableCommand {
   var epochs: Int?
 
   @Option(
-    help: ArgumentHelp("With --train: where random numbers start. The same seed gives the same network.", valueName: "n"))
+    help: ArgumentHelp(
+      "With --train: where random numbers start. The same seed gives the same network.", valueName: "n"))
   var seed: UInt64?
 
   @Option(
@@ -56,14 +57,17 @@ struct DemoCommand: ParsableCommand {
     }
     guard !(json && graph) else { throw ValidationError("--graph and --json cannot be combined") }
     guard !(train && graph) else { throw ValidationError("--graph and --train cannot be combined") }
-    let others = [("--quick", quick), ("--bits", bits != nil), ("--data", data != nil), ("--epochs", epochs != nil)]
+    let others =
+      [("--quick", quick), ("--bits", bits != nil), ("--data", data != nil), ("--epochs", epochs != nil)]
       + [("--seed", seed != nil)]
     if !train, let (name, _) = others.first(where: \.1) { throw ValidationError("\(name) goes with --train only") }
     guard [8, 4].contains(bits ?? 8) else { throw ValidationError("--bits takes 8 or 4, not \(bits!)") }
     guard (1...10_000).contains(epochs ?? 1) else {
       throw ValidationError("--epochs takes a number from 1 to 10000, not \(epochs!)")
     }
-    guard !(quick && data != nil) else { throw ValidationError("--quick takes the digits: leave out --data or --quick") }
+    guard !(quick && data != nil) else {
+      throw ValidationError("--quick takes the digits: leave out --data or --quick")
+    }
   }
 
   private struct Report: Encodable {
