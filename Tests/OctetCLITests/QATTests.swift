@@ -102,7 +102,6 @@ struct QATTests {
         #expect(trained == epochs[best - 1])
       } else {
         #expect(trained == calibrated)
-        #expect(rate == "3")
       }
       #expect(epochs.allSatisfy { $0.accuracy! <= trained.accuracy! })
       #expect(trained.accuracy! >= calibrated.accuracy!)
