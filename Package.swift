@@ -33,7 +33,7 @@ let package = Package(
     .target(
       name: "OctetCore",
       dependencies: [
-        "CKernels",
+        "CKernels", "CThreadPool",
         .target(name: "COpenBLAS", condition: .when(platforms: [.linux], traits: ["OpenBLAS"])),
       ]),
     .target(name: "OctetGraph", dependencies: ["OctetCore"]),
@@ -41,9 +41,9 @@ let package = Package(
     .target(
       name: "OctetQuantization",
       dependencies: [
-        "OctetCore", "OctetGraph", "CKernels", "CThreadPool", .product(name: "Logging", package: "swift-log"),
+        "OctetCore", "OctetGraph", "CKernels", .product(name: "Logging", package: "swift-log"),
       ]),
-    .target(name: "OctetEngine", dependencies: ["OctetCore", "OctetGraph", "CKernels", "CThreadPool"]),
+    .target(name: "OctetEngine", dependencies: ["OctetCore", "OctetGraph", "CKernels"]),
     .target(name: "OctetInspect", dependencies: ["OctetCore", "OctetGraph"]),
     .target(name: "OctetFormats", dependencies: ["OctetCore", "OctetGraph", "CZlib"]),
     .target(

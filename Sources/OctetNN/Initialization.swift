@@ -30,6 +30,9 @@ package struct SplitMix64: RandomNumberGenerator {
     z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
     return z ^ (z >> 31)
   }
+
+  /// Leaves out `count` numbers.
+  package mutating func skip(_ count: Int) { state &+= UInt64(count) &* 0x9E37_79B9_7F4A_7C15 }
 }
 
 /// Uniform numbers in ±1/√fanIn: PyTorch's default for weights (Kaiming uniform with a = √5) and biases of linear and

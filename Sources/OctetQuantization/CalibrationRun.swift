@@ -1,4 +1,3 @@
-import CThreadPool
 import Foundation
 import OctetCore
 import OctetGraph
@@ -47,12 +46,8 @@ final class CalibrationRun: @unchecked Sendable {
 
   /// Replays all batches. What has been seen before an error stays.
   func run(threads: Int) throws {
-    let pool = threads > 1 ? octet_pool_create(threads) : nil
-    defer { if let pool { octet_pool_destroy(pool) } }
-    octet_pool_run(
-      pool, threads,
-      { context, _, _ in Unmanaged<CalibrationRun>.fromOpaque(context!).takeUnretainedValue().work() },
-      Unmanaged.passUnretained(self).toOpaque())
+    // (Each replay stays on its thread, wherever calibration was called.)
+    withThreads(1) { ThreadPool(threads: threads).run(Call(items: threads) { [unowned self] _, _ in work() }) }
     if let failure { throw failure.error }
   }
 

@@ -162,3 +162,37 @@ private struct FixedOrByChannel: Observer {
   mutating func merge(_ other: Self) {}
   mutating func reset() {}
 }
+
+extension FakeQuantizeTests {
+  /// Along any axis, in parts that threads share: what one element at a time is, and where gradients pass.
+  @Test(arguments: [nil, 0, 1, 2] as [Int?], [[60, 24, 45], [3, 70_000, 2], [40_000, 2, 1], [1, 5, 30_000]])
+  func partsAreWhatElementsAre(axis: Int?, shape: [Int]) throws {
+    let x = try Tensor.random(shape, seed: 1)
+    let dy = try Tensor.random(shape, seed: 2)
+    let channels = axis.map { shape[$0] } ?? 1
+    let parameters = try QuantizationParameters(
+      scales: (0..<channels).map { (i: Int) -> Float in 0.002 + Float(i % 7) * 0.001 },
+      zeroPoints: (0..<channels).map { $0 % 5 - 2 }, dtype: .int8, axis: axis)
+    let inner = axis.map { shape.dropFirst($0 + 1).reduce(1, *) } ?? 1
+    var (expected, gradient): ([Float], [Float]) = ([], [])
+    let seed = try dy.floats
+    for (i, value) in try x.floats.enumerated() {
+      let (scale, zero) = (parameters.scales[i / inner % channels], parameters.zeroPoints[i / inner % channels])
+      let q = (value * (1 / scale)).rounded(.toNearestOrEven) + Float(zero)
+      expected.append((min(max(q, -128), 127) - Float(zero)) * scale)
+      gradient.append(q < -128 || q > 127 ? 0 : seed[i])
+    }
+    for threads in [1, 2, 3] {
+      try withThreads(threads) {
+        var y: Tensor?
+        let gradients = try valueAndGradients(at: [x]) { inputs in
+          y = try fakeQuantize(inputs[0], parameters)
+          return try (y! * dy).reduce(.sum, [0, 1, 2])
+        }.gradients
+        #expect(try y!.floats == expected)
+        #expect(try gradients[0].floats == gradient)
+        #expect(try fakeQuantize(x, parameters).floats == expected)
+      }
+    }
+  }
+}

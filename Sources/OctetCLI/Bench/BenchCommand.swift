@@ -28,11 +28,15 @@ struct BenchCommand: ParsableCommand {
 
       'octet bench calibrate' calibrates the demo's network with each observer: how long that takes, over a replay that is not \
       watched, and how long it takes to find the parameters afterwards.
+
+      'octet bench training [<name> ...]' trains: milliseconds of a step of the CNN of PyTorch's MNIST example, 128 images at a \
+      time (sgd, adam), and of a small residual network (residual), with the memory that 20 steps take; and fake-quantization \
+      of 10 million floats, without and with the mask of gradients.
       """)
 
   @Argument(
     help: ArgumentHelp(
-      "\(Suite.all.map(\.name).joined(separator: ", ")), call, calibrate, networks, a model file, or any kind of kernel (softmax, add …).",
+      "\(Suite.all.map(\.name).joined(separator: ", ")), call, calibrate, networks, training, a model file, or any kind of kernel (softmax, add …).",
       valueName: "what"))
   var what: String
 
@@ -117,6 +121,15 @@ struct BenchCommand: ParsableCommand {
         throw ValidationError("there is no network \(stranger), but \(names.joined(separator: "; "))")
       }
     }
+    if what == "training" {
+      guard [m, n, k] == [nil, nil, nil], weights == nil, isa == nil, !suite else {
+        throw ValidationError("training takes names and --threads; OCTET_ISA chooses the instruction set")
+      }
+      let names = TrainingReport.names
+      if let stranger = parameters.first(where: { name in !names.contains { $0.hasPrefix(name) } }) {
+        throw ValidationError("there is no row \(stranger), but \(names.joined(separator: ", "))")
+      }
+    }
     if what == "calibrate" {
       guard parameters.isEmpty, [m, n, k] == [nil, nil, nil], weights == nil, isa == nil, !suite else {
         throw ValidationError("calibrate takes --threads alone; OCTET_ISA chooses the instruction set")
@@ -127,7 +140,7 @@ struct BenchCommand: ParsableCommand {
       let names = InstructionSet.all.filter(\.isSupported).map(\.name).joined(separator: ", ")
       throw ValidationError("--isa takes what this CPU has (\(names)), not \(isa)")
     }
-    if what != "networks" && what != "calibrate" { _ = try problems() }
+    if !["networks", "calibrate", "training"].contains(what) { _ = try problems() }
   }
 
   private func validateThreads() throws {
@@ -144,6 +157,7 @@ struct BenchCommand: ParsableCommand {
     }
     if what == "call" { return try CallReport().show(json: json) }
     if what == "networks" { return try NetworksReport(parameters, threads: threads).show(json: json) }
+    if what == "training" { return try TrainingReport(parameters, threads: threads).show(json: json) }
     if what == "calibrate" { return try CalibrationReport(threads: threads).show(json: json) }
     let set = try InstructionSet.all.first { $0.name == isa } ?? InstructionSet.chosen()
     let problems = try problems()
@@ -183,7 +197,7 @@ struct BenchCommand: ParsableCommand {
       let others = KernelKind.all.map(\.name).filter { kind in !Suite.all.contains { $0.name == kind } }
       throw ValidationError(
         """
-        there is nothing called \(what) to measure, but \(Suite.all.map(\.name).joined(separator: ", ")), call, calibrate, networks; and the \
+        there is nothing called \(what) to measure, but \(Suite.all.map(\.name).joined(separator: ", ")), call, calibrate, networks, training; and the \
         kinds \(others.joined(separator: ", "))
         """)
     }

@@ -108,7 +108,7 @@ extension Tensor {
   mutating func accumulate(_ other: Tensor) throws {
     try withUnsafeMutableScalars(as: Float.self) { sum in
       try other.withUnsafeScalars(as: Float.self) { other in
-        for i in sum.indices { sum[i] += other[i] }
+        concurrently(elements: sum.count) { range in for i in range { sum[i] += other[i] } }
       }
     }
   }

@@ -49,6 +49,15 @@ extension UnsafePointer<Float> {
     }
   }
 
+  /// Σ x · factor
+  package func multiplied(by factor: Float, count: Int) -> Double {
+    OctetCore.sum(count) {
+      eight($0) * factor
+    } _: {
+      self[$0] * factor
+    }
+  }
+
   /// Σ (x − centre)²
   package func squaredDistance(from centre: Float, count: Int) -> Double {
     OctetCore.sum(count) { i in
@@ -65,6 +74,32 @@ extension UnsafePointer<Float> {
       factor.eight($0) * (eight($0) - centre)
     } _: {
       factor[$0] * (self[$0] - centre)
+    }
+  }
+}
+
+extension Tensor {
+  /// Σ x²
+  package var sumOfSquares: Double {
+    get throws { try sumOfParts { $0.squaredDistance(from: 0, count: $1) } }
+  }
+
+  /// Whether no element is infinite or NaN.
+  package var isFinite: Bool {
+    // (0 · x is 0 then, and NaN otherwise.)
+    get throws { try sumOfParts { $0.multiplied(by: 0, count: $1) } == 0 }
+  }
+
+  /// The sum of what `sum` finds for parts of the elements, concurrently.
+  private func sumOfParts(_ sum: (_ start: UnsafePointer<Float>, _ count: Int) -> Double) throws -> Double {
+    try withUnsafeScalars(as: Float.self) { x in
+      guard let x = x.baseAddress else { return 0 }
+      let (count, size) = (try self.count, 1 << 15)
+      var sums = [Double](repeating: 0, count: (count + size - 1) / size)
+      sums.withUnsafeMutableBufferPointer { sums in
+        concurrently(sums.count) { sums[$0] = sum(x + $0 * size, Swift.min(size, count - $0 * size)) }
+      }
+      return sums.reduce(0, +)
     }
   }
 }

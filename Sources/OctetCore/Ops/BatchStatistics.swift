@@ -161,24 +161,34 @@ struct ChannelRuns {
   /// The number of elements of a channel.
   var size: Int { batch * pixels }
 
-  /// All runs, in the order of memory.
+  /// All runs, concurrently: each alone.
   @inline(__always)
   func forEach(_ body: (_ start: Int, _ count: Int, _ channel: Int) -> Void) {
-    forEach(in: 0..<channels, body)
+    let samples = max((1 << 15) / max(channels * pixels, 1), 1)
+    concurrently((batch + samples - 1) / samples) { item in
+      forEach(in: 0..<channels, of: item * samples..<min((item + 1) * samples, batch), body)
+    }
   }
 
-  /// The runs of some channels.
+  /// The runs of some channels, in the order of memory.
   @inline(__always)
   func forEach(in block: Range<Int>, _ body: (_ start: Int, _ count: Int, _ channel: Int) -> Void) {
-    for sample in 0..<batch {
+    forEach(in: block, of: 0..<batch, body)
+  }
+
+  @inline(__always)
+  private func forEach(
+    in block: Range<Int>, of samples: Range<Int>, _ body: (_ start: Int, _ count: Int, _ channel: Int) -> Void
+  ) {
+    for sample in samples {
       for channel in block { body((sample * channels + channel) * pixels, pixels, channel) }
     }
   }
 
-  /// Blocks of channels, whose elements are a few cache lines or more of each sample.
+  /// Blocks of channels, whose elements are a few cache lines or more of each sample, concurrently.
   @inline(__always)
   func forEachBlock(_ body: (_ channels: Range<Int>) -> Void) {
     let width = max(64 / max(pixels, 1), 1)
-    for start in stride(from: 0, to: channels, by: width) { body(start..<min(start + width, channels)) }
+    concurrently((channels + width - 1) / width) { body($0 * width..<min(($0 + 1) * width, channels)) }
   }
 }

@@ -78,44 +78,22 @@ extension Op {
       return [result]
     }
 
-    // For each image and group: [o, c·kh·kw] · im2col(x) [c·kh·kw, h'·w'].
     public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
-      let x = inputs[0]!
-      let weight = inputs[1]!
-      let type = try outputTypes(inputs.map { $0?.type })[0]
-      var result = try Tensor(zeros: type.fixedShape!)
-      let (image, kernel, out) = (imageShape(x.shape), imageShape(weight.shape), imageShape(result.shape))
-      let (n, c, h, w) = (image[0], image[1], image[2], image[3])
-      let (o, kh, kw) = (kernel[0], kernel[2], kernel[3])
-      let (outH, outW) = (out[2], out[3])
-      let (groupIn, groupOut, pixels) = (c / groups, o / groups, outH * outW)
-      let depth = groupIn * kh * kw
-      let windows = ImageWindows(stride: stride, padding: padding, dilation: dilation, kernel: Size2D(kh, kw))
-
-      try result.withUnsafeMutableScalars(as: Float.self) { out in
-        guard let out = out.baseAddress, pixels > 0 else { return }
-        try x.withUnsafeScalars(as: Float.self) { x in
-          try weight.withUnsafeScalars(as: Float.self) { weight in
-            let columns = UnsafeMutablePointer<Float>.allocate(capacity: windows.areElements ? 1 : depth * pixels)
-            defer { columns.deallocate() }
-            for image in 0..<n {
-              for group in 0..<groups {
-                let source = x.baseAddress! + (image * c + group * groupIn) * h * w
-                if !windows.areElements {
-                  windows.gather(source, channels: groupIn, Size2D(h, w), Size2D(outH, outW), into: columns)
-                }
-                FloatGEMM.multiply(
-                  m: groupOut, n: pixels, k: depth, weight.baseAddress! + group * groupOut * depth, (depth, 1),
-                  windows.areElements ? source : UnsafePointer(columns), (pixels, 1),
-                  into: out + (image * o + group * groupOut) * pixels)
-              }
-            }
-          }
-        }
-      }
-      try addBias(optionalOperand(inputs, 2), to: &result, channelStride: pixels)
-      try finish(&result, residual: optionalOperand(inputs, 3), activation)
+      let (x, weight, residual) = (inputs[0]!, inputs[1]!, optionalOperand(inputs, 3))
+      let shape = try outputTypes(inputs.map { $0?.type })[0].fixedShape!
+      var result = try geometry(x.shape, weight.shape, result: shape)
+        .convolution(x, weight: weight, bias: optionalOperand(inputs, 2), residual == nil ? activation : nil)
+        .reinterpreted(as: shape)
+      if residual != nil { try finish(&result, residual: residual, activation) }
       return [result]
+    }
+
+    private func geometry(_ x: [Int], _ weight: [Int], result: [Int]) -> ConvolutionGeometry {
+      let kernel = imageShape(weight)
+      return ConvolutionGeometry(
+        windows: ImageWindows(
+          stride: stride, padding: padding, dilation: dilation, kernel: Size2D(kernel[2], kernel[3])),
+        groups: groups, image: imageShape(x), kernel: kernel, result: imageShape(result))
     }
   }
 }
@@ -137,11 +115,16 @@ func addBias(_ bias: Tensor?, to result: inout Tensor, channelStride: Int) throw
 /// Adds the residual and applies the activation.
 func finish(_ result: inout Tensor, residual: Tensor?, _ activation: Activation?) throws {
   try result.withUnsafeMutableScalars(as: Float.self) { out in
+    let elements = out.count
     try residual?.withUnsafeScalars(as: Float.self) { residual in
-      for i in out.indices { out[i] += residual[i] }
+      concurrently(elements: out.count) { range in for i in range { out[i] += residual[i] } }
     }
-    if let range = activation?.range {
-      for i in out.indices { out[i] = clamp(out[i], to: range) }
+    if let bounds = activation?.range, let out = out.baseAddress {
+      let kernels = InstructionSet.current.kernels
+      concurrently(elements: elements) { range in
+        let part = out + range.lowerBound
+        kernels.clamp_f32(part, range.count, bounds.lowerBound, bounds.upperBound, part)
+      }
     }
   }
 }
@@ -156,12 +139,7 @@ func clamp(_ x: Float, to range: ClosedRange<Float>) -> Float {
 extension Op.Convolution {
   public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
     let (x, weight) = (inputs[0]!, inputs[1]!)
-    let geometry = ConvolutionGeometry(
-      windows: ImageWindows(
-        stride: stride, padding: padding, dilation: dilation,
-        kernel: Size2D(imageShape(weight.shape)[2], imageShape(weight.shape)[3])),
-      groups: groups, image: imageShape(x.shape), kernel: imageShape(weight.shape), result: imageShape(results[0].shape)
-    )
+    let geometry = geometry(x.shape, weight.shape, result: results[0].shape)
     let (keptX, keptWeight) = (wanted[1] ? x : nil, wanted[0] ? weight : nil)
     let (y, range) = (activation == nil ? nil : results[0], activation?.range)
     let wants = wanted + [Bool](repeating: false, count: 4 - wanted.count)
@@ -171,7 +149,7 @@ extension Op.Convolution {
       return [
         try keptWeight.map { try geometry.imageGradient(gradient, weight: $0).reinterpreted(as: shape) },
         try keptX.map { try geometry.weightGradient($0, gradient).reinterpreted(as: weightShape) },
-        wants[2] ? try gradient.summedPerChannel(axis: 1) : nil,
+        wants[2] ? try gradient.summedPerChannel() : nil,
         wants[3] ? gradient : nil,
       ]
     }

@@ -57,6 +57,7 @@ extension Op {
     public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
       let a = inputs[0]!
       let b = inputs[1]!
+      if self == .add || self == .mul, a.dtype == .float32, a.shape == b.shape { return [try byKernel(a, b)] }
       if a.dtype == .int32 { return [try wholeNumbers(a, b, Int32.self)] }
       if a.dtype == .int64 { return [try wholeNumbers(a, b, Int64.self)] }
       return switch self {
@@ -68,6 +69,28 @@ extension Op {
       case .minimum: [try combine(a, b) { (x: Float, y: Float) in x < y || x.isNaN ? x : y }]
       case .maximum: [try combine(a, b) { (x: Float, y: Float) in x > y || x.isNaN ? x : y }]
       }
+    }
+
+    /// Sums or products of elements in the same places.
+    private func byKernel(_ a: Tensor, _ b: Tensor) throws -> Tensor {
+      let kernels = InstructionSet.current.kernels
+      var result = Tensor(uninitialized: a.shape, dtype: .float32)
+      try result.withUnsafeMutableScalars(as: Float.self) { out in
+        try a.withUnsafeScalars(as: Float.self) { a in
+          try b.withUnsafeScalars(as: Float.self) { b in
+            guard let a = a.baseAddress, let b = b.baseAddress, let to = out.baseAddress else { return }
+            concurrently(elements: out.count) { range in
+              let i = range.lowerBound
+              if self == .add {
+                kernels.add_f32(a + i, b + i, range.count, -.infinity, .infinity, to + i)
+              } else {
+                kernels.mul_f32(a + i, b + i, range.count, to + i)
+              }
+            }
+          }
+        }
+      }
+      return result
     }
 
     private func wholeNumbers<Number: TensorScalar & FixedWidthInteger>(

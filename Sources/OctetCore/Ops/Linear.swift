@@ -29,13 +29,14 @@ extension Op {
       let x = inputs[0]!
       let weight = inputs[1]!
       let (n, k) = (weight.shape[0], weight.shape[1])
-      var result = try Tensor(zeros: x.shape.dropLast() + [n])
+      let shape = Array(x.shape.dropLast()) + [n]
+      var result = k == 0 ? try Tensor(zeros: shape) : Tensor(uninitialized: shape, dtype: .float32)
       let m = elementCount(of: Array(x.shape.dropLast()))
       try result.withUnsafeMutableScalars(as: Float.self) { out in
         try x.withUnsafeScalars(as: Float.self) { x in
           try weight.withUnsafeScalars(as: Float.self) { weight in
             guard m > 0, n > 0, k > 0 else { return }
-            FloatGEMM.multiply(
+            FloatGEMM.multiplyConcurrently(
               m: m, n: n, k: k, x.baseAddress!, (k, 1), weight.baseAddress!, (1, k), into: out.baseAddress!)
           }
         }
@@ -118,7 +119,7 @@ extension Op.Linear {
       return [
         try keptWeight.map { try product(rows, $0, m: m, n: k, k: n, (n, 1), (k, 1)).reinterpreted(as: shape) },
         try keptX.map { try product(rows, $0, m: n, n: k, k: m, (1, n), (k, 1)) },
-        wantsBias ? try rows.summedPerChannel(axis: 1) : nil,
+        wantsBias ? try rows.summedPerChannel() : nil,
       ]
     }
   }
@@ -173,12 +174,12 @@ extension Op.MatMul {
 private func product(
   _ a: Tensor, _ b: Tensor, m: Int, n: Int, k: Int, _ stridesA: FloatGEMM.Strides, _ stridesB: FloatGEMM.Strides
 ) throws -> Tensor {
-  var result = try Tensor(zeros: [m, n])
+  var result = k == 0 ? try Tensor(zeros: [m, n]) : Tensor(uninitialized: [m, n], dtype: .float32)
   try result.withUnsafeMutableScalars(as: Float.self) { out in
     try a.withUnsafeScalars(as: Float.self) { a in
       try b.withUnsafeScalars(as: Float.self) { b in
         guard m > 0, n > 0, k > 0 else { return }
-        FloatGEMM.multiply(
+        FloatGEMM.multiplyConcurrently(
           m: m, n: n, k: k, a.baseAddress!, stridesA, b.baseAddress!, stridesB, into: out.baseAddress!)
       }
     }

@@ -66,56 +66,11 @@ extension Op {
 
     public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
       let x = inputs[0]!
-      var result = try Tensor(zeros: outputTypes([x.type])[0].fixedShape!)
-      let (image, pooled) = (imageShape(x.shape), imageShape(result.shape))
-      let (h, w, outH, outW) = (image[2], image[3], pooled[2], pooled[3])
-      let rowWindows = (0..<outH).map { window($0, stride.height, dilation.height, kernel.height, padding.top, h) }
-      let columnWindows = (0..<outW).map { window($0, stride.width, dilation.width, kernel.width, padding.left, w) }
-      try result.withUnsafeMutableScalars(as: Float.self) { out in
-        try x.withUnsafeScalars(as: Float.self) { x in
-          for plane in 0..<(outH * outW == 0 ? 0 : out.count / (outH * outW)) {
-            for oy in 0..<outH {
-              let rows = rowWindows[oy]
-              for ox in 0..<outW {
-                let columns = columnWindows[ox]
-                var value = -Float.infinity
-                var sum = 0.0
-                for iy in rows {
-                  for ix in columns {
-                    let sample = x[(plane * h + iy) * w + ix]
-                    // NaN wins a maximum, as in PyTorch.
-                    if kind == .max {
-                      value = sample > value || sample.isNaN ? sample : value
-                    } else {
-                      sum += Double(sample)
-                    }
-                  }
-                }
-                if kind == .average {
-                  value = Float(sum) / Float(divisor(oy, ox, h, w, inside: rows.count * columns.count))
-                }
-                out[(plane * outH + oy) * outW + ox] = value
-              }
-            }
-          }
-        }
-      }
-      return [result]
-    }
-
-    /// The positions inside the input that window `index` covers along one axis.
-    private func window(
-      _ index: Int, _ stride: Int, _ dilation: Int, _ kernel: Int, _ padding: Int, _ size: Int
-    ) -> [Int] {
-      // (A kernel may be much longer than what it covers.)
-      let start = index * stride - padding
-      let first = start >= 0 ? 0 : (dilation - 1 - start) / dilation
-      let end = start < size ? min(kernel, (size - start + dilation - 1) / dilation) : 0
-      return first < end ? (first..<end).map { start + $0 * dilation } : []
+      return [try PoolGeometry(self, x.shape, outputTypes([x.type])[0].fixedShape!).pooled(x, places: nil)]
     }
 
     /// What an average divides by: the elements inside, or the window clipped to the padded input.
-    private func divisor(_ oy: Int, _ ox: Int, _ h: Int, _ w: Int, inside: Int) -> Int {
+    func divisor(_ oy: Int, _ ox: Int, _ h: Int, _ w: Int, inside: Int) -> Int {
       guard countIncludePad else { return max(inside, 1) }
       let rows = places(oy * stride.height - padding.top, dilation.height, kernel.height, before: h + padding.bottom)
       let columns = places(ox * stride.width - padding.left, dilation.width, kernel.width, before: w + padding.right)
@@ -184,46 +139,24 @@ extension Op {
 // MARK: - Gradients
 
 extension Op.Pool {
-  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
-    let x = kind == .max ? inputs[0]! : nil
-    let (shape, image, pooled) = (inputs[0]!.shape, imageShape(inputs[0]!.shape), imageShape(results[0].shape))
-    return { gradients in
-      let (h, w, outH, outW) = (image[2], image[3], pooled[2], pooled[3])
-      let rowWindows = (0..<outH).map { window($0, stride.height, dilation.height, kernel.height, padding.top, h) }
-      let columnWindows = (0..<outW).map { window($0, stride.width, dilation.width, kernel.width, padding.left, w) }
-      var dx = try Tensor(zeros: shape)
-      try dx.withUnsafeMutableScalars(as: Float.self) { dx in
-        try gradients[0]!.withUnsafeScalars(as: Float.self) { dy in
-          func forEachWindow(_ body: (_ place: Int, _ first: Int, _ oy: Int, _ ox: Int) -> Void) {
-            for place in dy.indices {
-              let (plane, oy, ox) = (place / (outH * outW), place / outW % outH, place % outW)
-              body(place, plane * h * w, oy, ox)
-            }
-          }
-          guard let x else {
-            return forEachWindow { place, first, oy, ox in
-              let (rows, columns) = (rowWindows[oy], columnWindows[ox])
-              let share = dy[place] / Float(divisor(oy, ox, h, w, inside: rows.count * columns.count))
-              for iy in rows { for ix in columns { dx[first + iy * w + ix] += share } }
-            }
-          }
-          // All of it to the first of the largest, as in PyTorch.
-          try x.withUnsafeScalars(as: Float.self) { x in
-            forEachWindow { place, first, oy, ox in
-              var (best, value) = (-1, -Float.infinity)
-              for iy in rowWindows[oy] {
-                for ix in columnWindows[ox] {
-                  let sample = x[first + iy * w + ix]
-                  if sample > value || best < 0 || sample.isNaN { (best, value) = (first + iy * w + ix, sample) }
-                }
-              }
-              if best >= 0 { dx[best] += dy[place] }
-            }
-          }
-        }
-      }
-      return [dx]
+  // A maximum remembers where it was found.
+  public func differentiate(
+    _ inputs: [Tensor?], wanted: [Bool]
+  ) throws -> (results: [Tensor], pullback: Pullback?) {
+    let x = inputs[0]!
+    let geometry = try PoolGeometry(self, x.shape, outputTypes([x.type])[0].fixedShape!)
+    guard kind == .max else { return ([try geometry.pooled(x, places: nil)], { [try geometry.shared($0[0]!)] }) }
+    guard geometry.plane <= Int32.max else {
+      throw OctetError(.unsupported, "x", expected: "an image of fewer pixels", found: "\(x.type)")
     }
+    var found = Tensor(uninitialized: geometry.pooledShape, dtype: .int32)
+    let result = try found.withUnsafeMutableScalars(as: Int32.self) { try geometry.pooled(x, places: $0.baseAddress) }
+    let places = found
+    return ([result], { [try geometry.returned($0[0]!, to: places)] })
+  }
+
+  public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
+    try differentiate(inputs, wanted: wanted).pullback
   }
 }
 

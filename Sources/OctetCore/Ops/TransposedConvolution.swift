@@ -108,12 +108,10 @@ extension Op {
     public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
       let (x, weight) = (inputs[0]!, inputs[1]!)
       let shape = try outputTypes(inputs.map { $0?.type })[0].fixedShape!
-      var result = try geometry(x.shape, weight.shape, result: shape).imageGradient(x, weight: weight)
-        .reinterpreted(as: shape)
-      let image = imageShape(shape)
-      try addBias(optionalOperand(inputs, 2), to: &result, channelStride: image[2] * image[3])
-      try finish(&result, residual: nil, activation)
-      return [result]
+      return [
+        try geometry(x.shape, weight.shape, result: shape)
+          .imageGradient(x, weight: weight, bias: optionalOperand(inputs, 2), activation).reinterpreted(as: shape)
+      ]
     }
 
     /// The convolution that goes from the result to x.
@@ -140,7 +138,7 @@ extension Op {
         return [
           try keptWeight.map { try own.evaluate(convolution.evaluate([gradient, $0]))[0] },
           try keptX.map { try geometry.weightGradient(gradient, $0).reinterpreted(as: weightShape) },
-          wantsBias ? try gradient.summedPerChannel(axis: 1) : nil,
+          wantsBias ? try gradient.summedPerChannel() : nil,
         ]
       }
     }

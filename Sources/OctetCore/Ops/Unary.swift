@@ -114,7 +114,7 @@ extension Op {
       func each(_ function: Unary) { for i in 0..<count { out[i] = Float(function.value(at: Double(x[i]))) } }
       // Loops of their own for functions that cost no more than memory does: there the choice is made once.
       switch self {
-      case .relu: each(.relu)
+      case .relu: kernels.clamp_f32(x, count, 0, .infinity, out)
       case .hardSwish: each(.hardSwish)
       case .hardSigmoid(let alpha, let beta): each(.hardSigmoid(alpha: alpha, beta: beta))
       case .leakyRelu(let alpha): each(.leakyRelu(alpha: alpha))
@@ -130,7 +130,10 @@ extension Op {
       try x.withUnsafeScalars(as: Float.self) { x in
         try result.withUnsafeMutableScalars(as: Float.self) { out in
           guard let from = x.baseAddress, let to = out.baseAddress, !x.isEmpty else { return }
-          evaluate(from, count: x.count, into: to, InstructionSet.current.kernels)
+          let kernels = InstructionSet.current.kernels
+          concurrently(elements: x.count) { range in
+            evaluate(from + range.lowerBound, count: range.count, into: to + range.lowerBound, kernels)
+          }
         }
       }
       return [result]
@@ -207,7 +210,9 @@ extension Op.Unary {
     try result.withUnsafeMutableScalars(as: Float.self) { out in
       try x.withUnsafeScalars(as: Float.self) { x in
         try y.withUnsafeScalars(as: Float.self) { y in
-          for i in out.indices { out[i] *= Float(derivative(at: Double(x[i]), Double(y[i]))) }
+          concurrently(elements: out.count) { range in
+            for i in range { out[i] *= Float(derivative(at: Double(x[i]), Double(y[i]))) }
+          }
         }
       }
     }

@@ -18,6 +18,8 @@ package final class TensorStorage: @unchecked Sendable {
   package static let alignment = 64
   /// Bytes from which on a block is the system's pages alone.
   private static let largeSize = 1 << 20
+  /// What Linux calls a huge page. Blocks of several such are worth fewer faults.
+  private static let hugePage = 1 << 21
 
   package let base: UnsafeMutableRawPointer
   package let byteCount: Int
@@ -37,7 +39,12 @@ package final class TensorStorage: @unchecked Sendable {
       block = calloc(1, bytes + Self.alignment)
     } else {
       var aligned: UnsafeMutableRawPointer?
-      posix_memalign(&aligned, Self.alignment, bytes)
+      let isHuge = bytes >= 2 * Self.hugePage
+      posix_memalign(&aligned, isHuge ? Self.hugePage : Self.alignment, bytes)
+      #if os(Linux)
+        // (Whole pages; that the rest has small ones saves memory.)
+        if isHuge { madvise(aligned, bytes / Self.hugePage * Self.hugePage, MADV_HUGEPAGE) }
+      #endif
       if zeroed { aligned?.initializeMemory(as: UInt8.self, repeating: 0, count: bytes) }
       block = aligned
     }

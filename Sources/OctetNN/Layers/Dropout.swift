@@ -19,10 +19,18 @@ public final class Dropout: Module {
   public override func forward(_ x: Tensor) throws -> Tensor {
     guard isTraining, probability > 0 else { return x }
     try x.requireConcrete("the random mask of dropout in training mode")
-    let keep = 1 / (1 - probability)
-    let mask = (0..<(try x.count)).map { _ in
-      Float(generator.next() >> 40) * 0x1p-24 < probability ? Float(0) : keep
+    let (keep, probability) = (1 / (1 - probability), probability)
+    let count = try x.count
+    let start = generator
+    generator.skip(count)
+    var mask = Tensor(uninitialized: x.shape, dtype: .float32)
+    try mask.withUnsafeMutableScalars(as: Float.self) { mask in
+      concurrently(elements: count) { range in
+        var generator = start
+        generator.skip(range.lowerBound)
+        for i in range { mask[i] = Float(generator.next() >> 40) * 0x1p-24 < probability ? 0 : keep }
+      }
     }
-    return try x * Tensor(mask, shape: x.shape)
+    return try x * mask
   }
 }

@@ -85,8 +85,7 @@ open class Optimizer {
       throw OctetError(.invalidArgument, "learningRate", expected: "0 or more", found: "\(learningRate)")
     }
     for (index, gradient) in gradients.enumerated() {
-      let isFinite = try gradient.withUnsafeScalars(as: Float.self) { $0.allSatisfy(\.isFinite) }
-      guard isFinite else {
+      guard try gradient.isFinite else {
         throw OctetError(
           .notANumber, "gradient \(index)", expected: "finite numbers (a lower learning rate may help)",
           found: "infinite ones or NaN in \(gradient.type)")
@@ -164,14 +163,14 @@ open class Optimizer {
 /// - Returns: how long they were, √Σ g².
 @discardableResult
 public func clipGradients(_ gradients: inout [Tensor], norm maximum: Float) throws -> Float {
-  let squares = try gradients.reduce(0.0) { sum, gradient in
-    try gradient.withUnsafeScalars(as: Float.self) { $0.reduce(sum) { $0 + Double($1) * Double($1) } }
-  }
+  let squares = try gradients.reduce(0.0) { try $0 + $1.sumOfSquares }
   let norm = Float(squares.squareRoot())
   let factor = maximum / (norm + 1e-6)
   guard factor < 1 else { return norm }
   for index in gradients.indices {
-    try gradients[index].withUnsafeMutableScalars(as: Float.self) { for i in $0.indices { $0[i] *= factor } }
+    try gradients[index].withUnsafeMutableScalars(as: Float.self) { g in
+      concurrently(elements: g.count) { range in for i in range { g[i] *= factor } }
+    }
   }
   return norm
 }

@@ -32,12 +32,23 @@ public final class SGD: Optimizer {
   public override func change(
     _ value: inout Tensor, _ gradient: Tensor, _ moments: inout [Tensor], rate: Float, decay: Float
   ) throws {
-    let (momentum, isNesterov, isFirst) = (momentum, isNesterov, stepCount == 1)
-    try each(&value, gradient, &moments) { p, g, moments, i in
+    let rule = Rule(
+      momentum: momentum, isNesterov: isNesterov, isFirst: stepCount == 1, rate: rate, decay: decay)
+    try each(&value, gradient, &moments, rule)
+  }
+
+  private struct Rule: UpdateRule {
+    let momentum: Float
+    let isNesterov: Bool
+    let isFirst: Bool
+    let rate: Float
+    let decay: Float
+
+    @inline(__always)
+    func updated(_ p: Float, _ g: Float, _ m: inout Float, _: inout Float) -> Float {
       var g = g + decay * p
       if momentum != 0 {
-        let m = isFirst ? g : momentum * moments[0][i] + g
-        moments[0][i] = m
+        m = isFirst ? g : momentum * m + g
         g = isNesterov ? g + momentum * m : m
       }
       return p - rate * g
@@ -80,7 +91,7 @@ public class Adam: Optimizer {
   public override func change(
     _ value: inout Tensor, _ gradient: Tensor, _ moments: inout [Tensor], rate: Float, decay: Float
   ) throws {
-    let ((beta1, beta2), epsilon, isDecoupled) = (betas, epsilon, isDecoupled)
+    let (beta1, beta2) = betas
     func correction(_ beta: Float) -> Float {
       // (βᵗ by squaring, in double precision.)
       var (power, base, exponent) = (1.0, Double(beta), stepCount)
@@ -92,14 +103,23 @@ public class Adam: Optimizer {
       return Float(1 - power)
     }
     let (size, root) = (rate / correction(beta1), correction(beta2).squareRoot())
-    try each(&value, gradient, &moments) { p, g, moments, i in
-      let g = isDecoupled ? g : g + decay * p
-      let p = isDecoupled ? p - rate * decay * p : p
-      let m = moments[0][i] + (1 - beta1) * (g - moments[0][i])
-      let v = beta2 * moments[1][i] + (1 - beta2) * g * g
-      moments[0][i] = m
-      moments[1][i] = v
-      return p - size * m / (v.squareRoot() / root + epsilon)
+    let rule = Rule(
+      beta1: beta1, beta2: beta2, size: size, root: root, epsilon: epsilon, ofGradient: isDecoupled ? 0 : decay,
+      ofParameter: isDecoupled ? rate * decay : 0)
+    try each(&value, gradient, &moments, rule)
+  }
+
+  private struct Rule: UpdateRule {
+    let beta1, beta2, size, root, epsilon: Float
+    /// What decay adds to the gradient, and what it takes from the parameter itself.
+    let ofGradient, ofParameter: Float
+
+    @inline(__always)
+    func updated(_ p: Float, _ g: Float, _ m: inout Float, _ v: inout Float) -> Float {
+      let g = g + ofGradient * p
+      m += (1 - beta1) * (g - m)
+      v = beta2 * v + (1 - beta2) * g * g
+      return p - ofParameter * p - size * m / (v.squareRoot() / root + epsilon)
     }
   }
 }
@@ -161,26 +181,35 @@ public final class RMSprop: Optimizer {
   public override func change(
     _ value: inout Tensor, _ gradient: Tensor, _ moments: inout [Tensor], rate: Float, decay: Float
   ) throws {
-    let (alpha, epsilon, momentum) = (alpha, epsilon, momentum)
-    try each(&value, gradient, &moments) { p, g, moments, i in
+    let rule = Rule(alpha: alpha, epsilon: epsilon, momentum: momentum, rate: rate, decay: decay)
+    try each(&value, gradient, &moments, rule)
+  }
+
+  private struct Rule: UpdateRule {
+    let alpha, epsilon, momentum, rate, decay: Float
+
+    @inline(__always)
+    func updated(_ p: Float, _ g: Float, _ v: inout Float, _ m: inout Float) -> Float {
       let g = g + decay * p
-      let v = alpha * moments[0][i] + (1 - alpha) * g * g
-      moments[0][i] = v
+      v = alpha * v + (1 - alpha) * g * g
       var change = g / (v.squareRoot() + epsilon)
       if momentum != 0 {
-        change += momentum * moments[1][i]
-        moments[1][i] = change
+        change += momentum * m
+        m = change
       }
       return p - rate * change
     }
   }
 }
 
-/// Every element of a parameter as a function of it, its gradient and its moments.
-@inline(__always)
+/// What becomes of one element of a parameter, by its gradient and its moments, of which there are two at most. (A type, so
+/// that the loop over elements knows it and calls nothing.)
+private protocol UpdateRule {
+  func updated(_ p: Float, _ g: Float, _ first: inout Float, _ second: inout Float) -> Float
+}
+
 private func each(
-  _ value: inout Tensor, _ gradient: Tensor, _ moments: inout [Tensor],
-  _ function: (_ p: Float, _ g: Float, _ moments: [UnsafeMutablePointer<Float>], _ i: Int) -> Float
+  _ value: inout Tensor, _ gradient: Tensor, _ moments: inout [Tensor], _ rule: some UpdateRule
 ) throws {
   var pointers: [UnsafeMutablePointer<Float>] = []
   for index in moments.indices {
@@ -190,9 +219,20 @@ private func each(
     }
   }
   guard pointers.count == moments.count else { return }
+  let (first, second) = (pointers.first, pointers.dropFirst().first)
   try value.withUnsafeMutableScalars(as: Float.self) { p in
     try gradient.withUnsafeScalars(as: Float.self) { g in
-      for i in p.indices { p[i] = function(p[i], g[i], pointers, i) }
+      concurrently(elements: p.count) { range in
+        // A loop for each number of moments.
+        var (none, nothing): (Float, Float) = (0, 0)
+        if let first, let second {
+          for i in range { p[i] = rule.updated(p[i], g[i], &first[i], &second[i]) }
+        } else if let first {
+          for i in range { p[i] = rule.updated(p[i], g[i], &first[i], &nothing) }
+        } else {
+          for i in range { p[i] = rule.updated(p[i], g[i], &none, &nothing) }
+        }
+      }
     }
   }
 }

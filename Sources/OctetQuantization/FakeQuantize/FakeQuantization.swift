@@ -57,11 +57,30 @@ struct FakeQuantization: DifferentiableFunction {
     try result.withUnsafeMutableScalars(as: Float.self) { out in
       try x.withUnsafeScalars(as: Float.self) { x in
         guard let from = x.baseAddress, let to = out.baseAddress, !x.isEmpty else { return }
-        if let axis = parameters.axis {
-          var view = channelView(of: shape, axis: axis)
-          kernels.fake_quantize_channels(&view, from, parameters.scales, zeros, low, high, to, mask)
-        } else {
-          kernels.fake_quantize(from, x.count, parameters.scales[0], zeros[0], low, high, to, mask)
+        guard let axis = parameters.axis else {
+          let (scale, zero) = (parameters.scales[0], zeros[0])
+          return concurrently(elements: x.count) { range in
+            let i = range.lowerBound
+            kernels.fake_quantize(from + i, range.count, scale, zero, low, high, to + i, mask.map { $0 + i })
+          }
+        }
+        // Some indices before the channels' axis at a time; or, where there are none, some channels.
+        let view = channelView(of: shape, axis: axis)
+        let isOuter = view.outer > 1
+        let block = view.inner * (isOuter ? view.channels : 1)
+        let (blocks, size) = (x.count / block, max((1 << 15) / block, 1))
+        parameters.scales.withUnsafeBufferPointer { scales in
+          zeros.withUnsafeBufferPointer { zeros in
+            concurrently((blocks + size - 1) / size) { item in
+              let range = item * size..<min((item + 1) * size, blocks)
+              let (i, channel) = (range.lowerBound * block, isOuter ? 0 : range.lowerBound)
+              var part = view
+              if isOuter { part.outer = range.count } else { part.channels = range.count }
+              kernels.fake_quantize_channels(
+                &part, from + i, scales.baseAddress! + channel, zeros.baseAddress! + channel, low, high, to + i,
+                mask.map { $0 + i })
+            }
+          }
         }
       }
     }
@@ -69,10 +88,12 @@ struct FakeQuantization: DifferentiableFunction {
   }
 
   private func masked(_ gradient: Tensor, _ mask: Tensor) throws -> Tensor {
-    var dx = gradient
+    var dx = Tensor(uninitialized: gradient.shape, dtype: .float32)
     try dx.withUnsafeMutableScalars(as: Float.self) { dx in
-      try mask.withUnsafeScalars(as: UInt8.self) { mask in
-        for i in dx.indices { dx[i] = mask[i] == 0 ? 0 : dx[i] }
+      try gradient.withUnsafeScalars(as: Float.self) { dy in
+        try mask.withUnsafeScalars(as: UInt8.self) { mask in
+          concurrently(elements: dx.count) { range in for i in range { dx[i] = mask[i] == 0 ? 0 : dy[i] } }
+        }
       }
     }
     return dx

@@ -1,24 +1,24 @@
 import CThreadPool
 
-/// A piece of a plan that is ready to run: `items` independent parts of work, each with fixed memory.
-final class Call {
-  let items: Int
+/// Work that is ready to run: `items` independent parts, each with fixed memory.
+package final class Call {
+  package let items: Int
   /// (item, worker): workers are numbered from 0, the caller's own thread.
-  let work: (Int, Int) -> Void
+  package let work: (Int, Int) -> Void
 
-  init(items: Int = 1, _ work: @escaping (Int, Int) -> Void) {
+  package init(items: Int = 1, _ work: @escaping (Int, Int) -> Void) {
     self.items = items
     self.work = work
   }
 }
 
-/// The threads of one session.
-final class ThreadPool {
+/// Threads that wait for calls. One caller at a time.
+package final class ThreadPool {
   private let pool: OpaquePointer?
-  let threads: Int
+  package let threads: Int
 
   /// - Parameter threads: the caller's included; if the system gives fewer, fewer are used.
-  init(threads: Int) {
+  package init(threads: Int) {
     pool = threads > 1 ? octet_pool_create(threads) : nil
     self.threads = pool.map { octet_pool_threads($0) } ?? 1
   }
@@ -27,7 +27,7 @@ final class ThreadPool {
     if let pool { octet_pool_destroy(pool) }
   }
 
-  func run(_ call: Call) {
+  package func run(_ call: Call) {
     guard call.items > 1, let pool else {
       for item in 0..<call.items { call.work(item, 0) }
       return
