@@ -13,7 +13,8 @@ struct OctetCommand: ParsableCommand {
       """,
     version: "octet 0.1.0",
     subcommands: [
-      QuantizeCommand.self, QATCommand.self, RunCommand.self, InspectCommand.self, CompareCommand.self, ConvertCommand.self,
+      QuantizeCommand.self, QATCommand.self, RunCommand.self, InspectCommand.self, CompareCommand.self,
+      ConvertCommand.self,
       BenchCommand.self, ConformanceCommand.self, CPUCommand.self, DemoCommand.self,
     ])
 

@@ -119,7 +119,9 @@ extension Graph {
   /// Whether a node is batch normalization that can become part of node `first`, and nothing behind it can too: it would
   /// become part of what the normalization is folded to.
   private func canTrainNormalization(_ second: Int, behind first: Int) throws -> Bool {
-    guard nodes[second].op.kind == .batchNormalization, let folded = try? fusing(first, with: second) else { return false }
+    guard nodes[second].op.kind == .batchNormalization, let folded = try? fusing(first, with: second) else {
+      return false
+    }
     let name = nodes[first].name
     guard let place = folded.nodes.firstIndex(where: { $0.name == name }),
       let users = folded.consumers[folded.nodes[place].outputs[0]], users.count == 1,

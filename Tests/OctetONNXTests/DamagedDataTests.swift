@@ -11,7 +11,12 @@ import Testing
 /// (Small files are damaged more thoroughly by the tests of OctetFormats, and by `scripts/fuzz`.)
 @Suite struct DamagedDataTests {
   static let files: [String] = ["Examples/Data", "Sources/OctetCLI/Resources"].flatMap { folder in
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: "\(packageRoot)/\(folder)")) ?? []
+    let folderURL = URL(filePath: "\(packageRoot)/\(folder)")
+    let found = try? FileManager.default.contentsOfDirectory(
+      at: folderURL, includingPropertiesForKeys: [.isRegularFileKey])
+    // (Links lead to the other folder.)
+    let names = (found ?? []).filter { (try? $0.resourceValues(forKeys: [.isRegularFileKey]).isRegularFile) == true }
+      .map(\.lastPathComponent)
     return names.filter { name in [".onnx", ".npz", ".safetensors"].contains { name.hasSuffix($0) } }.sorted()
       .map { "\(folder)/\($0)" }
   }

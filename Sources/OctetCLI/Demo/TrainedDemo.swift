@@ -80,7 +80,9 @@ final class TrainedDemo {
     trainer.onStep = { progress.show($0) }
     trainer.onEpoch = { progress.show($0) }
     let start = now()
-    try trainer.train(on: batches, validation: Batches(data.test, size: 250), epochs: epochs)
+    try withThreads(threads) {
+      _ = try trainer.train(on: batches, validation: Batches(data.test, size: 250), epochs: epochs)
+    }
     notes.append(
       "\(title): \(epochs) epochs of \(data.training.count) images (\(data.name)) in \((now() - start).formatted(1)) s")
   }

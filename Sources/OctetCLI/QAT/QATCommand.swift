@@ -140,8 +140,11 @@ struct QATCommand: ParsableCommand {
     if let checkpoint { try makeFolder(checkpoint) }
     let source = try LoadedModel(model, dimensions: options.dimensions, data: data, batch: batch)
     try source.requireFloat()
-    let run = try QATRun(of: source, by: self)
-    try run.train()
+    let run = try withThreads(threads ?? ProcessInfo.processInfo.activeProcessorCount) {
+      let run = try QATRun(of: source, by: self)
+      try run.train()
+      return run
+    }
     let outcome = try run.result()
     try outcome.graph.write(to: output, as: source.metadata)
     let report = try QATReport(model: source, output: output, run, outcome)
