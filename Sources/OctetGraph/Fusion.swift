@@ -124,10 +124,13 @@ extension Graph {
     }
     let name = nodes[first].name
     guard let place = folded.nodes.firstIndex(where: { $0.name == name }),
-      let users = folded.consumers[folded.nodes[place].outputs[0]], users.count == 1,
-      case .binary(let function) = folded.nodes[users[0]].op
+      let users = folded.consumers[folded.nodes[place].outputs[0]], users.count == 1
     else { return true }
-    return try folded.affine(function, place, users[0]) == nil
+    switch folded.nodes[users[0]].op {
+    case .binary(let function): return try folded.affine(function, place, users[0]) == nil
+    case .batchNormalization: return (try? folded.fusing(place, with: users[0])) == nil
+    default: return true
+    }
   }
 
   private func attaching(_ activation: Activation, _ first: Int, _ second: Int) throws -> Graph {

@@ -55,7 +55,8 @@ extension PreparedGraph {
       let place = node.roundedOperand(in: graph)
       let name = node.inputs[place]!
       let rounded = consumers[name] == [index] ? name : graph.unusedName("\(name).rounded")
-      graph.parameters[rounded] = Parameter(try trained.rounded(graph.parameters[name]!.value, of: node, fake).detached)
+      graph.parameters[rounded] = Parameter(
+        try trained.rounded(graph.parameters[name]!.value, of: node, fake, observing: false).detached)
       graph.nodes[index].inputs[place] = rounded
     }
     return PreparedGraph(graph: try graph.validated(), sites: sites, assignments: assignments)

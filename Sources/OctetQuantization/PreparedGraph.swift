@@ -3,8 +3,8 @@ public import OctetGraph
 
 /// A float graph with the sites that watch its values, on the way to an integer one.
 ///
-/// The graph itself is as it was: sites stand beside it, and see the values of a replay. After ``OctetGraph/Graph/prepareQAT(_:learning:residuals:)`` they
-/// also round them, and the graph trains.
+/// The graph itself is as it was: sites stand beside it, and see the values of a replay. After
+/// ``Graph/prepareQAT(_:learning:residuals:)`` they also round them, and the graph trains.
 public final class PreparedGraph {
   enum Assignment {
     /// - Parameter weight: for the operand that is a constant, if there is one.
@@ -101,16 +101,17 @@ public final class PreparedGraph {
   ///   another observer or one that is configured otherwise.
   public func resume(from calibration: Calibration) throws {
     try calibration.check(against: sites.map(\.name))
+    let observers = try sites.map { site in
+      var observer = site.observer
+      observer.reset()
+      try naming("site \(site.name)") { try observer.merge(any: calibration.sites[site.name]!.observer) }
+      return observer
+    }
     sites = sites.replaced(
-      by: try sites.map { site in
-        let state = calibration.sites[site.name]!
-        var observer = site.observer
-        observer.reset()
-        return try naming("site \(site.name)") {
-          try observer.merge(any: state.observer)
-          return try site.replaced(observer: observer, observations: state.observations)
-        }
+      by: try zip(sites, observers).map { site, observer in
+        try site.replaced(observer: observer, observations: calibration.sites[site.name]!.observations)
       })
+    try trained?.observeWeights()
   }
 
   /// The graph as a table with the site of every value, and scale and zero point where it has seen something. Notes say

@@ -46,7 +46,7 @@ public struct Site: Sendable {
   mutating func observe(_ tensor: Tensor) throws {
     if let fakeQuantize { return try fakeQuantize.observe(tensor) }
     try ownObserver.observe(tensor)
-    if try tensor.withUnsafeScalars(as: Float.self, { $0.contains { $0.isFinite } }) { ownObservations += 1 }
+    if try tensor.hasFiniteElement { ownObservations += 1 }
   }
 
   /// The same place with what has been seen in another state.
@@ -54,7 +54,7 @@ public struct Site: Sendable {
     var site = self
     site.observer = observer
     site.observations = observations
-    try fakeQuantize?.withState { if observations > 0 { try $0.follow() } }
+    try fakeQuantize?.withState { if observations > 0 { try $0.follow() } else { $0.found = nil } }
     return site
   }
 }

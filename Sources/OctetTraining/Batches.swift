@@ -25,7 +25,7 @@ public struct Batches: Sendable {
   public let prefetches: Bool
 
   /// How many batches an epoch has.
-  public var count: Int { dropsLast ? dataset.count / size : (dataset.count + size - 1) / size }
+  public var count: Int { dropsLast ? dataset.count / size : (dataset.count - 1) / size + 1 }
 
   /// - Throws: `OctetError`: `invalidArgument` for a size below 1, or a larger one than there are samples where the last batch
   ///   is dropped; `unknownName` for augmentations of no array; `shapeMismatch` and `invalidArgument` for those that do not fit.
@@ -55,7 +55,7 @@ public struct Batches: Sendable {
   /// The samples of an epoch in their order.
   func order(_ epoch: Int) -> [Int] {
     guard isShuffled else { return Array(0..<dataset.count) }
-    var generator = SplitMix64(seed: seed, UInt64(epoch))
+    var generator = SplitMix64(seed: seed, UInt64(bitPattern: Int64(epoch)))
     return (0..<dataset.count).shuffled(using: &generator)
   }
 
@@ -79,7 +79,7 @@ public struct Batches: Sendable {
     array.withUnsafeBytes { source in
       result.withUnsafeMutableBytes { target in
         for (place, sample) in samples.enumerated() {
-          var generator = SplitMix64(seed: seed, UInt64(epoch), UInt64(sample))
+          var generator = SplitMix64(seed: seed, UInt64(bitPattern: Int64(epoch)), UInt64(sample))
           let image = StoredImage(
             bytes: Array(source[sample * row..<(sample + 1) * row]), height: old[old.count - 2],
             width: old[old.count - 1],

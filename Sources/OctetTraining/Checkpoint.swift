@@ -2,8 +2,8 @@ import Foundation
 import OctetCore
 import OctetFormats
 
-/// A checkpoint is a safetensors file: `network.<name>`, `optimizer.<name>` and, if the best epoch is kept and was another
-/// one, `best.<name>`; in the metadata, as JSON, where training stands.
+/// A checkpoint is a safetensors file: `network.<name>`, `optimizer.<name>` and, if the best epoch is kept, `best.<name>`; in the
+/// metadata, as JSON, where training stands.
 extension Trainer {
   private static let metadataKey = "octet.checkpoint"
 

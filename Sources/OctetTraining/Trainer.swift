@@ -9,7 +9,8 @@ public import OctetNN
 ///     try trainer.train(on: batches, validation: test, epochs: 10)
 ///
 /// The same seeds on the same machine give the same bits, with and without prefetching, and also where training was stopped
-/// and resumed from a checkpoint meanwhile.
+/// and resumed from a checkpoint meanwhile. (Not so where a training that was through, and went back to its best epoch, goes on
+/// for more epochs.)
 public final class Trainer {
   public let network: any Trainable
   public let objective: Objective
@@ -83,8 +84,8 @@ public final class Trainer {
 
   /// Trains until there have been so many epochs in all, those before included. Afterwards the network is in evaluation mode.
   ///
-  /// - Throws: `OctetError`: `invalidArgument` for a loss that is not finite, and for batches other than those so far, or than
-  ///   those of the checkpoint; `unknownName` for inputs that batches do not have; what the network, the objective, the
+  /// - Throws: `OctetError`: `notANumber` for a loss that is not finite; `invalidArgument` for batches other than those so far,
+  ///   or than those of the checkpoint; `unknownName` for inputs that batches do not have; what the network, the objective, the
   ///   optimizer and callbacks throw. The subject begins with epoch and step.
   @discardableResult
   public func train(on batches: Batches, validation: Batches? = nil, epochs: Int) throws -> History {

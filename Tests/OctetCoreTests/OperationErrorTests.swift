@@ -265,6 +265,22 @@ struct OperationErrorTests {
     #expect(error?.subject == mistake.subject, "\(error.map { "\($0)" } ?? "no error")")
   }
 
+  /// A few elements of a kernel that lie far apart, and strides far beyond the image, are errors instead of memory or time
+  /// without end.
+  @Test func convolutionsThatReachTooFar() throws {
+    let x = try Tensor(zeros: [1, 1, 4, 4])
+    let kernel = try Tensor(zeros: [1, 1, 3, 3])
+    let far = octetError { try conv2d(x, weight: kernel, padding: 100_000, dilation: 100_000) }
+    #expect(far?.code == .unsupported)
+    let point = try Tensor(zeros: [1, 1, 1, 1])
+    let long = octetError {
+      try apply(
+        .convTranspose(Op.ConvTranspose(stride: Size2D(1 << 20, 1 << 20), padding: Padding2D(Size2D(1 << 19)))),
+        [Tensor(zeros: [1, 1, 2, 2]), point])
+    }
+    #expect(long?.code == .unsupported, "\(String(describing: long))")
+  }
+
   @Test func everyKindOfOperationHasAMistake() {
     #expect(Set(Self.mistakes.map(\.op.kind)) == Set(Op.Kind.allCases))
   }

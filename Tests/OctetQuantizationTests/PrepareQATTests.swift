@@ -22,6 +22,18 @@ private final class NormalizedNet: Module {
   }
 }
 
+/// The largest size, of a user's own.
+private struct OwnObserver: Observer {
+  var largest: Float = 0
+
+  mutating func observe(_ x: Tensor) throws { largest = try x.floats.reduce(largest) { Swift.max($0, Swift.abs($1)) } }
+  func calculateQParams() throws -> QuantizationParameters {
+    try QuantizationParameters(scale: Swift.max(largest, 1e-3) / 127, zeroPoint: 128, dtype: .uint8)
+  }
+  mutating func merge(_ other: OwnObserver) { largest = Swift.max(largest, other.largest) }
+  mutating func reset() { largest = 0 }
+}
+
 private final class SmallNet: Module {
   let conv1 = Conv2d(1, 4, kernelSize: 3), bn1 = BatchNorm2d(4), fc1 = Linear(16, 3)
 
@@ -106,6 +118,61 @@ private final class SmallNet: Module {
     (plain.isTraining, prepared.isTraining) = (false, false)
     let x = try batch(9, shape: [3, 2, 6, 6])
     #expect(try discrepancy(prepared(x), plain(x), absolute: 1e-5, relative: 1e-4) == nil)
+  }
+
+  /// Normalization behind normalization is folded at once; one that two layers share keeps each one's factor; and a layer in float
+  /// reads what is made in float as it will when it is converted.
+  @Test func oddPlacesOfNormalization() throws {
+    final class Odd: Module {
+      let conv1 = Conv2d(2, 3, kernelSize: 3), conv2 = Conv2d(2, 3, kernelSize: 3),
+        skipped = Conv2d(2, 3, kernelSize: 3)
+      let bn1 = BatchNorm2d(3), bn2 = BatchNorm2d(3), shared = BatchNorm2d(3)
+      override func forward(_ x: Tensor) throws -> Tensor {
+        let (a, b) = try (conv1(x), conv2(x))
+        return try (shared(a) + shared(b)) + bn2(bn1(conv2(x))) + relu(skipped(x))
+      }
+    }
+    let net = Odd()
+    try net.initialize(seed: 2)
+    net.bn2.weight.value = try Tensor([4 as Float, -2, 0.5], shape: [3])
+    net.bn1.runningVar.value = try Tensor([0.2 as Float, 3, 1], shape: [3])
+    let graph = try net.trace(TensorType(.float32, [.symbolic("n"), 2, 6, 6]))
+    var map = qat
+    map["skipped"] = .float
+    let prepared = try graph.prepareQAT(map)
+    let x = try batch(1, shape: [4, 2, 6, 6])
+    try prepared.enableFakeQuantize(false)
+    #expect(try discrepancy(prepared(x), net(x), absolute: 1e-5, relative: 1e-4) == nil)
+    (prepared.isTraining, net.isTraining) = (true, false)
+    _ = try prepared(x)
+    try prepared.enableFakeQuantize()
+    _ = try prepared(x)
+    // Conversion changes nothing, in training too.
+    let state = try prepared.state
+    let converted = try prepared.convert().graph
+    for (name, value) in try prepared.state {
+      #expect(try discrepancy(value, state[name]!, absolute: 0, relative: 0) == nil, "\(name)")
+    }
+    prepared.isTraining = false
+    let step = try prepared.sites[prepared.sites.count - 1].calculateQParams().scales[0]
+    #expect(try discrepancy(converted.replay([x])[0], prepared(x), absolute: step * 1.01, relative: 1e-5) == nil)
+  }
+
+  /// Observers of a user's own are saved and loaded like others.
+  @Test func statesOfOwnObserversGoOn() throws {
+    let config = QConfig(activation: OwnObserver(), weight: QConfig.defaultQAT(for: .octet).weight)
+    let net = SmallNet()
+    try net.initialize(seed: 3)
+    let graph = try net.trace(TensorType(.float32, [.symbolic("n"), 1, 6, 6]))
+    let prepared = try graph.prepareQAT(QConfigMap(config))
+    try prepared.calibrate([batch(0)])
+    let another = try graph.prepareQAT(QConfigMap(config))
+    try another.load(prepared.state)
+    #expect(try another(batch(1)).floats == prepared(batch(1)).floats)
+    // What has no finite element is nothing that was seen.
+    let empty = try graph.prepareQAT(QConfigMap(config))
+    try empty.calibrate([Tensor(zeros: [0, 1, 6, 6])])
+    #expect(octetError { try empty.convert() }?.code == .notObserved)
   }
 
   /// A factor of 0 divides nothing: gradients are finite, and lead away from it.

@@ -8,23 +8,28 @@ import Octet
   import Darwin
 #endif
 
-/// What a training step costs: the CNN of PyTorch's MNIST example, 128 images of 28 × 28; and fake-quantization of 10 million
-/// floats.
+/// What a training step costs: the CNN of PyTorch's MNIST example, 128 images of 28 × 28, and a small residual network; both as graphs
+/// too, in float and trained for integers; and fake-quantization of 10 million floats.
 struct TrainingReport: Encodable {
   struct Row: Encodable {
     let name: String
     let threads: Int
     let best_ms: Double
     let median_ms: Double
-    /// What the peak of resident memory grew by from before the first step to after the last.
-    let memory_mb: Double?
+    /// What the peak of resident memory grew by from before the first step to after the last; of the first row alone, since a
+    /// process keeps its peak.
+    var memory_mb: Double?
   }
 
   let cpu: String
   let isa: String
   let rows: [Row]
 
-  static let names = ["sgd", "adam", "residual", "fake-quantize", "masked fake-quantize"]
+  static let names = [
+    "sgd", "adam", "residual", "float graph", "qat graph", "float residual graph", "qat residual graph",
+    "fake-quantize",
+    "masked fake-quantize",
+  ]
 
   /// - Parameter names: what the names of rows begin with; none: all of them.
   init(_ names: [String], threads: Int) throws {
@@ -41,10 +46,19 @@ struct TrainingReport: Encodable {
         rows.append(
           try Self.steps("residual", ResidualNet(), [32, 3, 32, 32], threads) { try SGD($0, learningRate: 0.01) })
       }
+      for (kind, map) in [("float", QConfigMap(.float)), ("qat", QConfigMap(.defaultQAT(for: .octet)))] {
+        if isWanted("\(kind) graph") {
+          rows.append(try Self.graphSteps("\(kind) graph", MNISTNet(), [128, 1, 28, 28], threads, map))
+        }
+        if isWanted("\(kind) residual graph") {
+          rows.append(try Self.graphSteps("\(kind) residual graph", ResidualNet(), [32, 3, 32, 32], threads, map))
+        }
+      }
       for name in ["fake-quantize", "masked fake-quantize"] where isWanted(name) {
         rows.append(try Self.fakeQuantization(name, threads, isMasked: name.hasPrefix("masked")))
       }
     }
+    for index in rows.indices.dropFirst() { rows[index].memory_mb = nil }
     (cpu, isa, self.rows) = (Machine.cpuName, try InstructionSet.chosen().name, rows)
   }
 
@@ -56,10 +70,27 @@ struct TrainingReport: Encodable {
   ) throws -> Row {
     try network.initialize(seed: 1)
     network.isTraining = true
+    return try steps(name, shape, threads, optimizer(network.parameters)) { try network($0) }
+  }
+
+  /// The same of a graph that is prepared for quantization-aware training, which has no dropout.
+  private static func graphSteps(
+    _ name: String, _ network: Module, _ shape: [Int], _ threads: Int, _ map: QConfigMap
+  ) throws -> Row {
+    try network.initialize(seed: 1)
+    let prepared = try network.trace(TensorType(.float32, [.symbolic("n")] + shape.dropFirst().map(Dimension.fixed)))
+      .prepareQAT(map)
+    prepared.isTraining = true
+    let optimizer = try SGD([ParameterGroup(prepared.trainableParameters)], learningRate: 0.01)
+    return try steps(name, shape, threads, optimizer) { try prepared($0) }
+  }
+
+  private static func steps(
+    _ name: String, _ shape: [Int], _ threads: Int, _ optimizer: Optimizer, _ network: (Tensor) throws -> Tensor
+  ) throws -> Row {
     let x = try noise(shape, seed: 2)
     let labels = try Tensor((0..<shape[0]).map { Int64($0 % 10) }, shape: [shape[0]])
     let before = peakMemory
-    let optimizer = try optimizer(network.parameters)
     var times: [Double] = []
     for _ in 0..<steps {
       let start = now()
@@ -108,8 +139,12 @@ struct TrainingReport: Encodable {
       getrusage(RUSAGE_SELF, &usage)
       return Double(usage.ru_maxrss) / 1e6
     #else
+      #if canImport(Glibc)
+        getrusage(Int32(RUSAGE_SELF.rawValue), &usage)
+      #else
+        getrusage(Int32(RUSAGE_SELF), &usage)
+      #endif
       // In kilobytes.
-      getrusage(Int32(RUSAGE_SELF.rawValue), &usage)
       return Double(usage.ru_maxrss) * 1024 / 1e6
     #endif
   }

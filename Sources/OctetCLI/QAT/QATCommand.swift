@@ -108,11 +108,13 @@ struct QATCommand: ParsableCommand {
 
   func validate() throws {
     guard bits == 8 || bits == 4 else { throw ValidationError("--bits takes 8 or 4, not \(bits)") }
-    guard batch >= 1 else { throw ValidationError("--batch takes a number from 1 up, not \(batch)") }
+    guard (1...1 << 20).contains(batch) else { throw ValidationError("--batch takes 1 to \(1 << 20), not \(batch)") }
     guard batchNormEpochs >= 0 else {
       throw ValidationError("--batch-norm-epochs takes 0 or more, not \(batchNormEpochs)")
     }
-    if let epochs, epochs < 1 { throw ValidationError("--epochs takes a number from 1 up, not \(epochs)") }
+    if let epochs, !(1...10_000).contains(epochs) {
+      throw ValidationError("--epochs takes 1 to 10000, not \(epochs)")
+    }
     guard learningRate > 0, learningRate.isFinite else {
       throw ValidationError("--learning-rate takes a number above 0, not \(learningRate)")
     }

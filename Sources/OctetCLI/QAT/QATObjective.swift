@@ -67,7 +67,12 @@ final class QATNetwork: Trainable {
 
   func load(_ state: [String: Tensor]) throws { try prepared.load(state) }
 
-  func callAsFunction(_ inputs: [Tensor]) throws -> [Tensor] { try prepared.values(values, inputs) }
+  func callAsFunction(_ inputs: [Tensor]) throws -> [Tensor] {
+    let inputs = try zip(prepared.graph.inputs, inputs).map { input, array in
+      array.dtype == input.type.dtype ? array : try array.cast(to: input.type.dtype)
+    }
+    return try prepared.values(values, inputs)
+  }
 
   func reseed(_ seed: UInt64) { prepared.reseed(seed) }
 
@@ -98,6 +103,17 @@ extension Graph {
 extension QATTargets {
   /// The array of what the teacher says of a target.
   static func teacherName(_ index: Int) -> String { "teacher of output \(index)" }
+}
+
+extension Batch {
+  /// The inputs of a graph. (Small integers become int64 in batches.)
+  func inputs(_ inputs: [Graph.Input]) throws -> [String: Tensor] {
+    try Dictionary(
+      uniqueKeysWithValues: inputs.map { input in
+        let array = try self[input.name]
+        return (input.name, array.dtype == input.type.dtype ? array : try array.cast(to: input.type.dtype))
+      })
+  }
 }
 
 extension Objective {

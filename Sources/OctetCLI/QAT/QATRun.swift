@@ -4,8 +4,6 @@ import OctetONNX
 
 /// What `octet qat` does to a model.
 final class QATRun {
-  /// The float model, fused.
-  let graph: Graph
   let epochs: Int
   let steps: Int
   let loss: QATCommand.Loss
@@ -32,7 +30,6 @@ final class QATRun {
     // Sums apart: in an .onnx file they are integer operations for others too.
     let residuals = !isONNX(command.output)
     let source = try naming(model.path) { try model.graph.foldingConstants() }
-    graph = try source.fused(residuals: residuals)
     let isBatched = try source.takesBatches(of: command.batch, model.path)
     let targets = QATTargets(of: source, logits: loss != .mse)
     try targets.check(loss, source, model.path)
@@ -41,21 +38,29 @@ final class QATRun {
       try LoadedModel(path, dimensions: command.options.dimensions, data: command.data, batch: command.batch)
     }
     let teaching =
-      try loss == .distill ? Teacher(teacher?.graph ?? source, of: targets, teacher?.path ?? model.path) : nil
-    func batches(_ path: String, shuffled: Bool) throws -> Batches {
+      try loss == .distill
+      ? Teacher(teacher?.graph ?? source, of: targets, teacher?.path ?? model.path, threads: command.threads) : nil
+    func dataset(_ path: String) throws -> Dataset {
       var data = try Dataset(npz: path)
-      try naming(path) { try data.check(source, labels: command.labels, loss) }
-      if let teaching { data = try teaching.adding(to: data, inputs: source.inputs.map(\.name), batch: command.batch) }
-      return try Batches(data, size: command.batch, shuffled: shuffled, seed: command.seed, dropsLast: !isBatched)
+      try naming(path) {
+        try data.check(source, labels: command.labels, loss)
+        // What fills no batch is left out where batches have one size.
+        if !isBatched { data = try data.subset(0..<data.count / command.batch * command.batch) }
+      }
+      return try teaching?.adding(to: data, inputs: source.inputs, batch: command.batch) ?? data
     }
-    training = try batches(command.data, shuffled: true)
-    judged = try batches(command.validation ?? command.data, shuffled: false)
+    func batches(_ data: Dataset, shuffled: Bool) throws -> Batches {
+      try Batches(data, size: command.batch, shuffled: shuffled, seed: command.seed)
+    }
+    let data = try dataset(command.data)
+    training = try batches(data, shuffled: true)
+    judged = try batches(command.validation.map(dataset) ?? data, shuffled: false)
 
     prepared = try source.prepareQAT(
       Self.configs(command), learning: command.learnedScales ? .learned : .observed, residuals: residuals)
     let epochs = command.epochs ?? min(max((300 + training.count - 1) / training.count, 5), 60)
     (self.epochs, steps) = (epochs, epochs * training.count)
-    try Self.calibrate(prepared, on: training, source.inputs.map(\.name), threads: command.threads)
+    try Self.calibrate(prepared, on: training, source.inputs, threads: command.threads)
 
     let objective = Objective(targets, loss, labels: command.labels, inputs: source.inputs.map(\.name))
     let optimizer = try Adam(
@@ -89,16 +94,15 @@ final class QATRun {
   }
 
   private static func calibrate(
-    _ prepared: PreparedGraph, on batches: Batches, _ names: [String], threads: Int?
+    _ prepared: PreparedGraph, on batches: Batches, _ inputs: [Graph.Input], threads: Int?
   ) throws {
     // Some hundred samples tell where ranges are.
     let count = min(batches.count, max(512 / batches.size, 1))
     let progress = Progress("calibrate", total: count)
     defer { progress.finish() }
-    let inputs = try batches.epoch(0).prefix(count).map { batch in
-      Dictionary(uniqueKeysWithValues: try names.map { ($0, try batch[$0]) })
-    }
-    try prepared.calibrate(inputs, threads: threads ?? 1) { progress.show($0) }
+    let samples = try batches.epoch(0).prefix(count).map { try $0.inputs(inputs) }
+    let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+    try prepared.calibrate(samples, threads: threads) { progress.show($0) }
   }
 
   /// What the float model reaches.
@@ -122,9 +126,12 @@ final class QATRun {
     let progress = TrainingProgress("train", epochs: epochs, batches: training.count)
     defer { progress.finish() }
     trainer.onStep = { progress.show($0) }
-    trainer.onEpoch = { progress.show($0) }
+    trainer.onEpoch = { [prepared] in
+      progress.show($0)
+      // (Going back to the best epoch forgets what came after it.)
+      self.warnings = prepared.warnings()
+    }
     try trainer.train(on: training, validation: judged, epochs: epochs)
-    warnings = prepared.warnings()
     after = try trainer.evaluate(on: judged)
     if before.isBetter(than: after) {
       try prepared.load(start)
@@ -147,7 +154,7 @@ private struct Teacher {
   private let path: String
 
   /// - Throws: `OctetError` (`shapeMismatch`) if it has other outputs.
-  init(_ graph: Graph, of targets: QATTargets, _ path: String) throws {
+  init(_ graph: Graph, of targets: QATTargets, _ path: String, threads: Int?) throws {
     let own = QATTargets(of: graph, logits: true)
     guard own.all.map(\.areLogits) == targets.all.map(\.areLogits) else {
       throw OctetError(
@@ -156,19 +163,17 @@ private struct Teacher {
     }
     values = own.all.map(\.value)
     self.path = path
-    session = Session(try Plan(graph.computing(Array(Set(values)).sorted()).fused()))
+    session = Session(try Plan(graph.computing(Array(Set(values)).sorted()).fused()), threads: threads)
   }
 
   /// The data with what it says of every sample.
-  func adding(to data: Dataset, inputs: [String], batch: Int) throws -> Dataset {
+  func adding(to data: Dataset, inputs: [Graph.Input], batch: Int) throws -> Dataset {
     var parts = [[Tensor]](repeating: [], count: values.count)
     let batches = try Batches(data, size: batch)
     let progress = Progress("teacher", total: batches.count)
     defer { progress.finish() }
-    for (number, rows) in batches.epoch(0).enumerated() where rows.count == batch || batches.count == number + 1 {
-      let results = try naming(path) {
-        try session.run(Dictionary(uniqueKeysWithValues: inputs.map { ($0, try rows[$0]) }))
-      }
+    for (number, rows) in batches.epoch(0).enumerated() {
+      let results = try naming(path) { try session.run(rows.inputs(inputs)) }
       for (index, value) in values.enumerated() { parts[index].append(results[value]!) }
       progress.show(number + 1)
     }
@@ -229,11 +234,12 @@ extension Dataset {
       throw OctetError(
         .unknownName, "--labels", expected: "an array such as \(nearNames(to: labels, in: arrays.keys))", found: labels)
     }
-    guard
-      loss != .crossEntropy || array.rank == 1 && array.dtype.quantizedRange != nil || array.dtype == .int64
-        || array.dtype == .int32
-    else {
+    let isInteger = array.dtype.quantizedRange != nil || [.int64, .int32].contains(array.dtype)
+    guard loss != .crossEntropy || array.rank == 1 && isInteger else {
       throw OctetError(.shapeMismatch, labels, expected: "classes, [n], integers", found: "\(array.type)")
+    }
+    guard loss != .mse || array.dtype == .float32 else {
+      throw OctetError(.dtypeMismatch, labels, expected: "float32, what the output should be", found: "\(array.type)")
     }
   }
 }

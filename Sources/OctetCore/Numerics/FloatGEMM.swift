@@ -29,7 +29,8 @@ package enum FloatGEMM {
     m: Int, n: Int, k: Int, _ a: UnsafePointer<Float>, _ stridesA: Strides, _ b: UnsafePointer<Float>,
     _ stridesB: Strides, into out: UnsafeMutablePointer<Float>, adding: Bool = false
   ) {
-    if k >= 1024, k >= 4 * max(m, n) {
+    // (Results that are large have rows and columns enough.)
+    if k >= 1024, k >= 4 * max(m, n), m * n <= 1 << 18 {
       let parts = min(k / 512, 16)
       let sums = TensorStorage(byteCount: (parts - 1) * m * n * MemoryLayout<Float>.stride, zeroed: false)
       let others = sums.base.assumingMemoryBound(to: Float.self)

@@ -81,7 +81,13 @@ extension UnsafePointer<Float> {
 extension Tensor {
   /// Σ x²
   package var sumOfSquares: Double {
-    get throws { try sumOfParts { $0.squaredDistance(from: 0, count: $1) } }
+    get throws {
+      try sumOfParts { x, count in
+        let sum = x.squaredDistance(from: 0, count: count)
+        // (Squares of large floats are too large for floats.)
+        return sum.isFinite ? sum : (0..<count).reduce(0) { $0 + Double(x[$1]) * Double(x[$1]) }
+      }
+    }
   }
 
   /// Whether no element is infinite or NaN.

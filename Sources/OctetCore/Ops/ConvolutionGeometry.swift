@@ -35,10 +35,23 @@ struct ConvolutionGeometry {
   }
 
   private func require(_ refusal: UnsafePointer<CChar>?) throws {
-    guard let refusal else { return }
-    throw OctetError(
-      .unsupported, "shapes", expected: "those that kernels take",
-      found: "\(image), weight \(kernel): \(String(cString: refusal))")
+    if let refusal { throw unsupported(String(cString: refusal)) }
+    // A strip of the padded image that one row of windows looks at is copied: its size is the image's no more if a few elements
+    // of the kernel lie far apart.
+    func reach(_ axis: Int, _ dilation: Int) -> Int { (kernel[axis] - 1).saturatingProduct(dilation) }
+    let width = (result[3] - 1).saturatingProduct(windows.stride.width)
+    let columns = max(image[3], width).saturatingSum(reach(3, windows.dilation.width)).saturatingSum(1)
+    let rows = reach(2, windows.dilation.height).saturatingSum(1)
+    let strip = rows.saturatingProduct(columns).saturatingProduct(max(image[1], result[1]))
+    guard strip <= Self.longestStrip else { throw unsupported("windows reach too far") }
+  }
+
+  /// Floats.
+  private static let longestStrip = 1 << 28
+
+  private func unsupported(_ reason: String) -> OctetError {
+    OctetError(
+      .unsupported, "shapes", expected: "those that kernels take", found: "\(image), weight \(kernel): \(reason)")
   }
 
   /// `activation(conv(x, weight) + bias)` [n, o, h', w']
@@ -67,7 +80,12 @@ struct ConvolutionGeometry {
     let family = InstructionSet.current.float32
     return try withUnsafePointer(to: shape(isTransposed: true)) { shape in
       try require(octet_conv_transpose_refusal(shape, image[0], false))
-      let packed = TensorStorage(byteCount: octet_conv_transpose_packed_size(family, shape), zeroed: false)
+      // Each step of a stride is a convolution of its own.
+      let phases = shape.pointee.stride_h.saturatingProduct(shape.pointee.stride_w)
+      guard phases <= max(1 << 12, imagePixels.saturatingProduct(4)) else { throw unsupported("strides are too long") }
+      let packedSize = octet_conv_transpose_packed_size(family, shape)
+      guard packedSize <= 1 << 30 else { throw unsupported("its weights would take \(packedSize) bytes") }
+      let packed = TensorStorage(byteCount: packedSize, zeroed: false)
       try weight.withUnsafeScalars(as: Float.self) { weight in
         let reordered = TensorStorage(byteCount: weight.count * MemoryLayout<Float>.stride, zeroed: false)
         octet_conv_transpose_pack(family, shape, weight.baseAddress!, reordered.base, packed.base, nil)
@@ -193,5 +211,18 @@ struct ConvolutionGeometry {
     let memory = 1 << 23  // floats
     let images = max(min(image[0], 16, memory / elementCount(of: kernel)), 1)
     return (images, max(min(16 / images, groupOut / 32), 1))
+  }
+}
+
+extension Int {
+  /// The product, or the largest number if that is larger.
+  fileprivate func saturatingProduct(_ other: Int) -> Int {
+    let (product, overflow) = multipliedReportingOverflow(by: other)
+    return overflow ? .max : product
+  }
+
+  fileprivate func saturatingSum(_ other: Int) -> Int {
+    let (sum, overflow) = addingReportingOverflow(other)
+    return overflow ? .max : sum
   }
 }

@@ -12,9 +12,9 @@ import Synchronization
 /// Outside of it one thread does everything. Results do not depend on the number, to the last bit: how work is divided, and in
 /// which order sums are added, follows from shapes alone.
 ///
-/// The number holds for what `body` calls, and for nobody else: neither for other threads, which it may start, nor for
-/// sessions and calibrations, which have threads of their own. The threads live as long as `body` runs, so put it around
-/// the loop. Inside of another `withThreads` the inner number counts.
+/// The number holds for what `body` calls: not for other threads, nor for calibrations, nor for the kernels of sessions, which have
+/// threads of their own. (Tasks that `body` starts share it; whoever finds the threads busy does its work alone.) The threads live
+/// until `body` and such tasks have ended, so put it around the loop. Inside of another `withThreads` the inner number counts.
 ///
 /// - Parameter count: the caller's thread included; below 1 counts as 1, and if the system gives fewer, fewer are used.
 public func withThreads<Result>(_ count: Int, _ body: () throws -> Result) rethrows -> Result {

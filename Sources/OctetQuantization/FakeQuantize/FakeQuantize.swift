@@ -63,7 +63,7 @@ public final class FakeQuantize: Sendable {
     set { state.withLock { $0.isFakeQuantizeEnabled = newValue } }
   }
 
-  /// How many tensors the observer has been shown.
+  /// How many tensors with finite elements the observer has been shown.
   public var observations: Int { state.withLock { $0.observations } }
 
   /// The values rounded, and what the observer has to see seen.
@@ -82,6 +82,8 @@ public final class FakeQuantize: Sendable {
     try state.withLock { state in
       guard state.isObserverEnabled else { return }
       try state.observer.observe(x.detached)
+      // (What has no finite element is nothing to find a range in.)
+      guard try x.hasFiniteElement else { return }
       state.observations += 1
       try state.follow()
     }
@@ -167,6 +169,10 @@ extension FakeQuantize.State {
     let found = try observer.calculateQParams()
     if let old = self.found { observedPace.add(from: old, to: found) }
     self.found = found
+    try learnAnew(from: found)
+  }
+
+  mutating func learnAnew(from found: QuantizationParameters) throws {
     guard let learned else { return }
     guard learned.scale.value.shape == [found.scales.count] else {
       self.learned = nil
@@ -190,6 +196,13 @@ extension FakeQuantize.State {
     return try QuantizationParameters(
       scales: scales, zeroPoints: zeros, dtype: found.dtype, range: found.range, axis: found.axis,
       blockSize: found.blockSize)
+  }
+}
+
+extension Tensor {
+  /// Whether a float32 tensor has one.
+  var hasFiniteElement: Bool {
+    get throws { try withUnsafeScalars(as: Float.self) { $0.contains { $0.isFinite } } }
   }
 }
 

@@ -51,7 +51,13 @@ extension FakeQuantize {
       state.found = saved.found
       (state.observedPace, state.learnedPace, state.last) = (saved.observedPace, saved.learnedPace, saved.last)
     }
-    guard let scales = saved.scales, let zeroPoints = saved.zeroPoints else { return }
+    guard let scales = saved.scales, let zeroPoints = saved.zeroPoints else {
+      // Nothing had learned: what an optimizer may hold starts anew.
+      try withState { state in
+        if let found = saved.found { try state.learnAnew(from: found) } else { state.learned = nil }
+      }
+      return
+    }
     let (scale, zeroPoint) = try learnedParameters()
     scale.value = try Tensor(scales, shape: [scales.count])
     zeroPoint.value = try Tensor(zeroPoints, shape: [zeroPoints.count])

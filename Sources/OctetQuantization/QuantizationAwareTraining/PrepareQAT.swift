@@ -19,7 +19,9 @@ extension Graph {
   ///     f = γ / √(running variance + ε),  y = BN(conv(x, FQ(W · f)) / f + b)
   ///
   /// (Krishnamoorthi, 2018, "Quantizing deep convolutional networks for efficient inference"), and becomes part of weight and
-  /// bias when it is frozen, and at ``PreparedGraph/convert()``. Recurrent layers train in float.
+  /// bias when it is frozen, and at ``PreparedGraph/convert()``. Running statistics move toward those of a batch by a tenth.
+  /// Normalization with something behind it that would be folded too (a product by channel, another normalization) is folded
+  /// at once and does not train. Recurrent layers train in float.
   ///
   /// - Parameters:
   ///   - map: as for ``prepare(_:)``; ``QConfig/defaultQAT(for:)`` has observers that follow a network as it changes.
@@ -32,6 +34,7 @@ extension Graph {
     let source = try fused(residuals: residuals, keepingNormalization: true)
     let fused = try source.fused(residuals: residuals)
     let prepared = try fused.prepare(map)
+    let inFloat = prepared.assignments.filter { if case .float = $0.value { true } else { false } }.keys
     var weights: [String: FakeQuantize] = [:]
     for case (let node, .integer(let weight?)) in prepared.assignments {
       weights[node] = FakeQuantize(weight, learning: learning)
@@ -43,6 +46,7 @@ extension Graph {
     }
     return PreparedGraph(
       graph: fused, sites: prepared.sites.replaced(by: sites), assignments: prepared.assignments,
-      trained: TrainedGraph(source, as: fused, prepared.sites, weights: weights, residuals: residuals))
+      trained: TrainedGraph(
+        source, as: fused, prepared.sites, inFloat: Set(inFloat), weights: weights, residuals: residuals))
   }
 }

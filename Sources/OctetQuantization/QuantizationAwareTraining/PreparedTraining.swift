@@ -2,8 +2,8 @@ import Foundation
 public import OctetCore
 import OctetGraph
 
-// What a graph that was prepared for training can do besides. Prepared for static quantization, it has nothing to switch:
-// names match nothing then.
+// What a graph that was prepared for training can do besides. Prepared for static quantization, it has nothing to switch, and
+// says so.
 extension PreparedGraph {
   /// Whether batch normalization goes by the batch, and observers watch. It is off at first.
   public var isTraining: Bool {
@@ -32,9 +32,10 @@ extension PreparedGraph {
   ///
   /// - Parameter glob: a pattern for modules or nodes, with `*`, `?` and `[a-z]`; a module includes all below it. By default
   ///   all, also if there are none.
-  /// - Throws: `OctetError` (`unknownName`) for a pattern that matches no batch normalization.
+  /// - Throws: `OctetError`: `unknownName` for a pattern that matches no batch normalization, `unsupported` in a graph that
+  ///   was prepared for static quantization.
   public func freezeBatchNorm(_ glob: String = "*") throws {
-    let nodes = trained?.graph.nodes.filter { $0.op.kind == .batchNormalization } ?? []
+    let nodes = try requireTrained(glob).graph.nodes.filter { $0.op.kind == .batchNormalization }
     let names = nodes.filter { QConfigMap.matches(glob, $0) }.map(\.name)
     guard !names.isEmpty || glob == "*" else { throw noMatch(glob, "batch normalization", nodes.map(\.name)) }
     trained?.frozen.formUnion(names)
@@ -66,9 +67,7 @@ extension PreparedGraph {
 
   /// What rounds the results and weights of nodes that match, and inputs of that name.
   private func fakeQuantizes(_ glob: String) throws -> [FakeQuantize] {
-    guard let trained else {
-      throw OctetError(.unsupported, glob, expected: "a graph of prepareQAT", found: "one for static quantization")
-    }
+    let trained = try requireTrained(glob)
     if glob == "*" { return fakeQuantizes.map(\.fake) }
     var found: [FakeQuantize] = []
     for input in graph.inputs where QConfigMap.matches(glob, Node(input: input.name)) {
@@ -82,6 +81,13 @@ extension PreparedGraph {
       throw noMatch(glob, "layer that is quantized", graph.inputs.map(\.name) + graph.nodes.map(\.name))
     }
     return found
+  }
+
+  private func requireTrained(_ glob: String) throws -> TrainedGraph {
+    guard let trained else {
+      throw OctetError(.unsupported, glob, expected: "a graph of prepareQAT", found: "one for static quantization")
+    }
+    return trained
   }
 
   private func noMatch(_ glob: String, _ wanted: String, _ names: [String]) -> OctetError {
@@ -139,8 +145,11 @@ extension PreparedGraph {
     }
     let name = graph.unusedName(Self.scalesName)
     let saved: SavedTraining
+    let decoder = JSONDecoder()
+    // Observers of a user's own too.
+    decoder.userInfo[.observerTypes] = fakeQuantizes.map { type(of: $0.fake.observer) as any Observer.Type }
     do {
-      saved = try JSONDecoder().decode(SavedTraining.self, from: Data(state[name]!.scalars(as: UInt8.self)))
+      saved = try decoder.decode(SavedTraining.self, from: Data(state[name]!.scalars(as: UInt8.self)))
     } catch let error as DecodingError {
       throw OctetError(.invalidFile, name, expected: "a saved state of training", found: "\(error)")
     }

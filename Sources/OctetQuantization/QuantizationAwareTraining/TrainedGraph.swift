@@ -23,14 +23,22 @@ final class TrainedGraph {
   private let folded: Set<String>
   /// Values that are some of the numbers of others which are rounded already.
   private let selected: Set<String>
+  /// Nodes that stay in float. What inputs and other such nodes make they read unrounded, as they will when it is converted.
+  private let inFloat: Set<String>
+  /// The values that are read so, or are outputs.
+  private let kept: Set<String>
 
   /// - Parameters:
   ///   - graph: in which batch normalization has nodes of its own.
   ///   - fused: the same with it folded. Nodes that compute the same have the same name.
   ///   - sites: of values, which have the same names in both.
+  ///   - inFloat: the nodes that stay in float.
   ///   - weights: what rounds the weight of a node, by the node's name.
   ///   - residuals: how `graph` was fused.
-  init(_ graph: Graph, as fused: Graph, _ sites: Sites, weights: [String: FakeQuantize], residuals: Bool) {
+  init(
+    _ graph: Graph, as fused: Graph, _ sites: Sites, inFloat: Set<String>, weights: [String: FakeQuantize],
+    residuals: Bool
+  ) {
     self.graph = graph
     self.weights = weights
     self.residuals = residuals
@@ -50,6 +58,11 @@ final class TrainedGraph {
         }
     }
     selected = Set(selecting.flatMap(\.outputs))
+    self.inFloat = inFloat
+    let madeInFloat = Set(
+      graph.inputs.map(\.name) + fused.nodes.filter { inFloat.contains($0.name) }.flatMap(\.outputs))
+    let read = graph.nodes.filter { inFloat.contains($0.name) }.flatMap { $0.inputs.compactMap { $0 } }
+    kept = madeInFloat.intersection(read + graph.outputs.map(\.value))
   }
 
   /// All batch normalization, folded or not.
@@ -60,35 +73,50 @@ final class TrainedGraph {
 
   /// The results, rounded as they will be in integers.
   func callAsFunction(_ inputs: [Tensor], _ sites: Sites, tap: Graph.Tap?) throws -> [Tensor] {
+    // What a layer's weight was multiplied by, until its result is normalized: the running variance may move between.
+    var factors: [String: Tensor] = [:]
+    // What float operations read as it was made.
+    var unrounded: [String: Tensor] = [:]
     if isTraining {
       passes += 1
     } else if parameters.contains(where: { $0.value.origin != nil }) {
       passesOutsideTraining += 1
     }
-    return try graph.replay(inputs) { [self] value, tensor in
+    let results = try graph.replay(inputs) { [self] value, tensor in
       var tensor = tensor
       if let site = sites.index(ofValue: value) {
         let fake = sites[site].fakeQuantize!
         if isTraining { try fake.observe(tensor) }
+        if kept.contains(value) { unrounded[value] = tensor }
         if !selected.contains(value) { tensor = try roundedIfObserved(tensor, fake) }
       }
       return try tap?(value, tensor) ?? tensor
     } evaluating: { node, operands in
       if folded.contains(node.name) {
-        return [try isFollowing(node.name) ? normalize(operands[0]!, of: node.inputs[0]!) : operands[0]!]
+        guard isFollowing(node.name) else { return [operands[0]!] }
+        return [try normalize(operands[0]!, of: node.inputs[0]!) { factors.removeValue(forKey: $0)! }]
       }
+      let operands =
+        !inFloat.contains(node.name)
+        ? operands
+        : zip(node.inputs, operands).map { name, operand in
+          name.flatMap { unrounded[$0] } ?? operand
+        }
       if case .batchNormalization(let payload) = node.op, isFollowing(node.name) {
         return [try Normalization(node, payload, in: graph).normalizeByBatch(operands[0]!, folded: nil)]
       }
-      return try apply(node.op, rounded(node, operands))
+      return try apply(node.op, rounded(node, operands) { factors[node.name] = $0 })
     }
+    return zip(graph.outputs, results).map { output, result in unrounded[output.value] ?? result }
   }
 
   /// Whether this batch normalization goes by the batch.
   private func isFollowing(_ name: String) -> Bool { isTraining && !frozen.contains(name) }
 
   /// The operands with the weight that is rounded, and with batch normalization as a part of it.
-  private func rounded(_ node: Node, _ operands: [Tensor?]) throws -> [Tensor?] {
+  private func rounded(
+    _ node: Node, _ operands: [Tensor?], keeping keep: (_ factor: Tensor) -> Void
+  ) throws -> [Tensor?] {
     var operands = operands
     let normalization = normalizations[node.name]
     let fake = weights[node.name]
@@ -97,20 +125,21 @@ final class TrainedGraph {
     if let normalization {
       let isFollowing = isFollowing(normalization.name)
       let factor = try normalization.factor(isDividedBy: isFollowing)
+      if isFollowing { keep(factor) }
       operands[place] = try node.weight(operands[place]!, times: factor)
       let bias = isFollowing ? nil : try normalization.bias(operands.count > 2 ? operands[2] : nil, factor)
       operands = Array(operands[0..<2]) + [bias]
     }
-    if let fake { operands[place] = try rounded(operands[place]!, of: node, fake) }
+    if let fake { operands[place] = try rounded(operands[place]!, of: node, fake, observing: isTraining) }
     return operands
   }
 
   /// A weight rounded to its scales, which go by outputs.
-  func rounded(_ weight: Tensor, of node: Node, _ fake: FakeQuantize) throws -> Tensor {
+  func rounded(_ weight: Tensor, of node: Node, _ fake: FakeQuantize, observing: Bool) throws -> Tensor {
     let outputsFirst = [1, 0] + Array(2..<max(weight.rank, 2))
     let isTransposed = node.weightPlace?.axis == 1
     let weight = isTransposed ? try weight.transpose(outputsFirst) : weight
-    if isTraining { try fake.observe(weight) }
+    if observing { try fake.observe(weight) }
     let rounded = try roundedIfObserved(weight, fake)
     return isTransposed ? try rounded.transpose(outputsFirst) : rounded
   }
@@ -139,12 +168,11 @@ final class TrainedGraph {
     }
   }
 
-  private func normalize(_ y: Tensor, of value: String) throws -> Tensor {
+  private func normalize(_ y: Tensor, of value: String, by factor: (_ node: String) -> Tensor) throws -> Tensor {
     let producer = graph.nodes[graph.producers[value]!]
     let bias = producer.inputs.count > 2 ? producer.inputs[2].map { graph.parameters[$0]!.value } : nil
     let normalization = normalizations[producer.name]!
-    return try normalization.normalizeByBatch(
-      y, folded: (factor: normalization.factor(isDividedBy: true), bias: bias))
+    return try normalization.normalizeByBatch(y, folded: (factor: factor(producer.name), bias: bias))
   }
 
   /// The parameters that training changes: those of layers, but neither statistics nor single numbers that belong to the
