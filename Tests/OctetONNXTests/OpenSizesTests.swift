@@ -159,4 +159,108 @@ import Testing
     #expect(padded.types["y"]?.shape == [.symbolic("n + 3")])
     #expect(try padded.replay([.counting([2], from: 1)])[0].floats == [0, 0, 1, 2, 0])
   }
+
+  /// Heads join the batch, and leave it again: two sizes that no place of a shape has.
+  @Test func severalOpenSizes() throws {
+    let nodes = [
+      Proto.node("Shape", ["x"], ["t"], Proto.attribute("start", 2), Proto.attribute("end", 3)),
+      Proto.node("Concat", ["rest", "t", "two"], ["joined"], Proto.attribute("axis", 0)),
+      Proto.node("Reshape", ["x", "joined"], ["a"]), Proto.node("Neg", ["a"], ["c"]),
+      Proto.node("Shape", ["x"], ["apart"]), Proto.node("Reshape", ["c", "apart"], ["y"]),
+    ]
+    let x = TensorType(.float32, [.symbolic("b"), 3, .symbolic("t"), 2])
+    let graph = try graph(
+      nodes, inputs: [Proto.value("x", ["b", 3, "t", 2])], outputs: ["a", "y"],
+      [numbers("rest", -1), numbers("two", 2)])
+    #expect(graph.types["a"] == TensorType(.float32, [.symbolic("(b * 3)"), .symbolic("t"), 2]))
+    #expect(graph.types["y"] == x)
+    let input = try Tensor.counting([2, 3, 4, 2])
+    let results = try graph.replay([input])
+    #expect(results.map(\.shape) == [[6, 4, 2], [2, 3, 4, 2]])
+    #expect(try results[0].floats == input.floats && results[1].floats == input.floats.map { -$0 })
+  }
+
+  /// What does not divide evenly, and ones between sizes.
+  @Test func openSizesApart() throws {
+    let shape = [
+      Proto.node("Shape", ["x"], ["b"], Proto.attribute("start", 0), Proto.attribute("end", 1)),
+      Proto.node("Shape", ["x"], ["t"], Proto.attribute("start", 1), Proto.attribute("end", 2)),
+      Proto.node("Reshape", ["x", "flat"], ["rows"]),
+    ]
+    let apart = try graph(
+      shape + [
+        Proto.node("Concat", ["one", "b", "one", "t", "three", "two"], ["shape"], Proto.attribute("axis", 0)),
+        Proto.node("Reshape", ["rows", "shape"], ["y"]),
+      ], inputs: [Proto.value("x", ["b", "t", 6])],
+      [numbers("flat", -1, 6), numbers("one", 1), numbers("three", 3), numbers("two", 2)])
+    #expect(apart.types["y"] == TensorType(.float32, [1, .symbolic("b"), 1, .symbolic("t"), 3, 2]))
+    let result = try apart.replay([.counting([2, 5, 6])])[0]
+    #expect(result.shape == [1, 2, 1, 5, 3, 2])
+    #expect(try result.floats == Tensor.counting([60]).floats)
+    let wrong = octetError {
+      try graph(
+        shape + [
+          Proto.node("Concat", ["b", "t", "four"], ["shape"], Proto.attribute("axis", 0)),
+          Proto.node("Reshape", ["rows", "shape"], ["y"]),
+        ], inputs: [Proto.value("x", ["b", "t", 6])], [numbers("flat", -1, 6), numbers("four", 4)])
+    }
+    #expect(wrong?.code == .unsupported && wrong?.expected.contains("at most one size") == true)
+  }
+
+  /// Rows of each sequence of a batch, counted through all of them.
+  @Test func sizesToCalculateWith() throws {
+    let nodes = [
+      Proto.node("Shape", ["x"], ["b"], Proto.attribute("start", 0), Proto.attribute("end", 1)),
+      Proto.node("Shape", ["x"], ["t"], Proto.attribute("start", 1), Proto.attribute("end", 2)),
+      Proto.node("Squeeze", ["b"], ["batch"]), Proto.node("Range", ["zero", "batch", "one"], ["rows"]),
+      Proto.node("Mul", ["rows", "t"], ["starts"]), Proto.node("Cast", ["b"], ["real"], Proto.attribute("to", 1)),
+      Proto.node("Mul", ["b", "t"], ["bt"]), Proto.node("Cast", ["bt"], ["all"], Proto.attribute("to", 1)),
+      Proto.node("Cast", ["starts"], ["first"], Proto.attribute("to", 1)),
+    ]
+    let graph = try graph(
+      nodes, inputs: [Proto.value("x", ["b", "t"])], outputs: ["first", "real", "all", "b"],
+      [Proto.tensor("zero", [], [0] as [Int]), Proto.tensor("one", [], [1] as [Int])])
+    let results = try graph.replay([.counting([3, 4])])
+    #expect(try results[0].floats == [0, 4, 8])
+    #expect(try results[1].floats == [3] && results[2].floats == [12])
+    #expect(try results[3].scalars(as: Int64.self) == [3])
+  }
+
+  /// Both indices of rows of a table whose sizes are open; negative ones count from the end.
+  @Test func blocksOfOpenSizes() throws {
+    let inputs = [Proto.value("x", ["b", "t", 2]), Proto.value("i", type: 7, ["n", 2])]
+    let blocks = try graph([Proto.node("GatherND", ["x", "i"], ["y"])], inputs: inputs)
+    let indices = try Tensor([1, 2, 0, -1, -1, 0] as [Int64], shape: [3, 2])
+    #expect(try blocks.replay([.counting([2, 3, 2]), indices])[0].floats == [10, 11, 4, 5, 6, 7])
+    let elements = try graph(
+      [Proto.node("GatherElements", ["x", "i"], ["y"], Proto.attribute("axis", 1))],
+      inputs: [Proto.value("x", ["b", "t"]), Proto.value("i", type: 7, ["b", 2])])
+    let columns = try Tensor([0, -1, 1, 1] as [Int64], shape: [2, 2])
+    #expect(try elements.replay([.counting([2, 3]), columns])[0].floats == [0, 2, 4, 4])
+  }
+
+  @Test func mirroredBordersOfOpenSizes() throws {
+    let cases: [(mode: String, elements: [Float])] = [
+      ("reflect", [2, 1, 0, 1, 2, 3, 2]), ("edge", [0, 0, 0, 1, 2, 3, 3]), ("wrap", [2, 3, 0, 1, 2, 3, 0]),
+    ]
+    for border in cases {
+      let graph = try graph(
+        [Proto.node("Pad", ["x", "p"], ["y"], Proto.attribute("mode", border.mode))],
+        inputs: [Proto.value("x", ["n"])], [numbers("p", 2, 1)])
+      #expect(try graph.replay([.counting([4])])[0].floats == border.elements, "\(border.mode)")
+    }
+  }
+
+  @Test func repeatedAsOftenAsSomethingIsLong() throws {
+    let nodes = [
+      Proto.node("Shape", ["ids"], ["b"], Proto.attribute("start", 0), Proto.attribute("end", 1)),
+      Proto.node("Concat", ["b", "two"], ["repeats"], Proto.attribute("axis", 0)),
+      Proto.node("Tile", ["x", "repeats"], ["y"]),
+    ]
+    let graph = try graph(
+      nodes, inputs: [Proto.value("x", [2, 1]), Proto.value("ids", type: 7, ["b"])], [numbers("two", 2)])
+    let result = try graph.replay([.counting([2, 1]), Tensor(zeros: [3], dtype: .int64)])[0]
+    #expect(result.shape == [6, 2])
+    #expect(try result.floats == [0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1])
+  }
 }

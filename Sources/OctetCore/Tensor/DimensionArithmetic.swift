@@ -59,6 +59,28 @@ extension Dimension {
     return .symbolic(isWhole ? product : "(\(enclosed(product)) / \(denominator))")
   }
 
+  /// What is left of a product when sizes are taken out of it; `nil` if they are not all in it.
+  package static func quotient(of sizes: [Dimension], by divisors: [Dimension]) -> Dimension? {
+    let (above, below) = (sizes.map(\.factors), divisors.map(\.factors))
+    var names = above.flatMap(\.names)
+    for name in below.flatMap(\.names) {
+      guard let index = names.firstIndex(of: name) else { return nil }
+      names.remove(at: index)
+    }
+    guard let dividend = checkedElementCount(of: above.map(\.number)),
+      let divisor = checkedElementCount(of: below.map(\.number)), divisor > 0, dividend.isMultiple(of: divisor)
+    else { return nil }
+    // A size that is left alone keeps its name.
+    let alone = sizes.first { $0.factors == (names, dividend / divisor) }
+    return alone ?? product(of: names.map(Dimension.symbolic) + [.fixed(dividend / divisor)])
+  }
+
+  /// The sizes that this one is a product of; itself alone if it is none.
+  package var parts: [Dimension] {
+    let (names, number) = factors
+    return names.map(Dimension.symbolic) + (number == 1 ? [] : [.fixed(number)])
+  }
+
   /// The parts of a product: those that have names, and the number.
   private var factors: (names: [String], number: Int) {
     guard case .symbolic(let name) = self else { return ([], size!) }

@@ -128,7 +128,7 @@ private func elements(_ node: ONNXNode, of x: Value, at places: [Int], shape: [I
   return try node.apply(.reshape(Op.Reshape(shape)), taken)
 }
 
-private func fixedShape(_ node: ONNXNode, _ value: Value) throws -> [Int] {
+func fixedShape(_ node: ONNXNode, _ value: Value) throws -> [Int] {
   guard let shape = value.type.fixedShape, elementCount(of: shape) <= 1 << 24 else {
     throw node.unsupported("operand", expected: "a fixed shape", found: value.type)
   }
@@ -149,7 +149,7 @@ private func checked(_ node: ONNXNode, _ index: Int, size: Int) throws -> Int {
 }
 
 /// Where the elements lie that `indices` name along an axis: each at its own coordinates along the others.
-private func places(_ node: ONNXNode, _ indices: Value, in shape: [Int], axis: Int) throws -> [Int] {
+func places(_ node: ONNXNode, _ indices: Value, in shape: [Int], axis: Int) throws -> [Int] {
   let numbers = try node.integers(indices, "indices")
   let own = try fixedShape(node, indices)
   guard own.count == shape.count else { throw node.invalid("indices", expected: "rank \(shape.count)", found: own) }
@@ -178,7 +178,7 @@ private func places(_ node: ONNXNode, _ indices: Value, in shape: [Int], axis: I
 }
 
 /// Where the blocks begin that rows of indices name: along the axes behind the first `batch` ones.
-private func blockPlaces(
+func blockPlaces(
   _ node: ONNXNode, _ indices: Value, in shape: [Int], batch: Int
 ) throws -> (starts: [Int], length: Int, outer: [Int]) {
   let numbers = try node.integers(indices, "indices")
@@ -215,9 +215,7 @@ private func blockPlaces(
 }
 
 /// x with elements of `updates` at known places: each element of the result comes from one of the two.
-private func scattered(_ node: ONNXNode, _ x: Value, _ updates: Value, at places: [Int]) throws -> Value {
-  let reduction = try node.string("reduction", default: "none")
-  guard reduction == "none" else { throw node.unsupported("reduction", expected: "none", found: reduction) }
+func scattered(_ node: ONNXNode, _ x: Value, _ updates: Value, at places: [Int]) throws -> Value {
   let shape = try fixedShape(node, x)
   let count = elementCount(of: shape)
   guard places.count == elementCount(of: try fixedShape(node, updates)) else {
@@ -228,21 +226,6 @@ private func scattered(_ node: ONNXNode, _ x: Value, _ updates: Value, at places
   let both = try node.results(
     .concat(Op.Concat(axis: 0)), [node.reshape(x, [-1]), node.reshape(updates, [-1])])[0]
   return try elements(node, of: both, at: sources, shape: shape)
-}
-
-@Sendable private func mapScatterElements(_ node: ONNXNode) throws -> [Value] {
-  let (x, indices, updates) = (try node.input(0), try node.input(1), try node.input(2))
-  let axis = try node.axis(node.int("axis", default: 0), rank: x.rank)
-  let places = try places(node, indices, in: fixedShape(node, x), axis: axis)
-  return [try scattered(node, x, updates, at: places)]
-}
-
-@Sendable private func mapScatterND(_ node: ONNXNode) throws -> [Value] {
-  let (x, indices, updates) = (try node.input(0), try node.input(1), try node.input(2))
-  let blocks = try blockPlaces(node, indices, in: fixedShape(node, x), batch: 0)
-  _ = try node.listed(blocks.starts.count, blocks.length)
-  let places = blocks.starts.flatMap { start in start..<start + blocks.length }
-  return [try scattered(node, x, updates, at: places)]
 }
 
 /// Each row as it is, but its first elements, as many as it says, in the opposite order.
@@ -327,14 +310,40 @@ private func pad(_ node: ONNXNode, _ pads: [Int], value: Float) throws -> [Value
   }
   // What is put on either side are elements of x: every axis is a selection.
   for axis in 0..<x.rank where before[axis] > 0 || after[axis] > 0 {
-    guard let size = x.shape[axis].size, size > 0 else {
-      throw node.unsupported("x", expected: "a fixed size along axis \(axis)", found: x.type)
+    guard let size = x.shape[axis].size else {
+      x = try bordered(node, x, axis: axis, before: before[axis], after: after[axis], mode)
+      continue
     }
+    guard size > 0 else { throw node.unsupported("x", expected: "elements along axis \(axis)", found: x.type) }
     _ = try node.listed(before[axis] + size + after[axis])
     let indices = try (-before[axis]..<size + after[axis]).map { try source($0, size, mode, node) }
     x = try node.apply(.gather(Op.Gather(axis: axis)), x, node.integers(indices))
   }
   return [x]
+}
+
+/// The same along an axis whose size is known only when the graph runs: pieces of x put together.
+private func bordered(
+  _ node: ONNXNode, _ x: Value, axis: Int, before: Int, after: Int, _ mode: String
+) throws -> Value {
+  func piece(from start: Int, to end: Int, by step: Int) throws -> Value {
+    try node.apply(.slice(Op.Slice(starts: [start], ends: [end], axes: [axis], steps: [step])), x)
+  }
+  let (front, back): ([Value], [Value])
+  switch mode {
+  case "edge":
+    front = [Value](repeating: try piece(from: 0, to: 1, by: 1), count: before)
+    back = [Value](repeating: try piece(from: -1, to: .max, by: 1), count: after)
+  case "wrap":
+    front = before > 0 ? [try piece(from: -before, to: .max, by: 1)] : []
+    back = after > 0 ? [try piece(from: 0, to: after, by: 1)] : []
+  case "reflect":
+    front = before > 0 ? [try piece(from: before, to: 0, by: -1)] : []
+    back = after > 0 ? [try piece(from: -2, to: -2 - after, by: -1)] : []
+  default: throw node.unsupported("mode", expected: "constant, reflect, edge or wrap", found: mode)
+  }
+  _ = try node.listed(before + after)
+  return try node.results(.concat(Op.Concat(axis: axis)), (front + [x] + back).map(Optional.some))[0]
 }
 
 /// Which element stands at a place beyond the borders.

@@ -28,31 +28,41 @@ extension ONNXNode {
   }
 
   /// Indices along an axis of length `size`, of which negative ones count from the end.
-  func countedFromFront(_ indices: Value, size: Int) throws -> Value {
+  func countedFromFront(_ indices: Value, size: Dimension) throws -> Value {
     let wide = try cast(self, indices, to: .int64)
     let isNegative = try apply(.compare(.less), wide, number(0, like: wide))
-    return try apply(.where(Op.Where()), isNegative, binary(self, .add, wide, number(size, like: wide)), wide)
+    return try apply(.where(Op.Where()), isNegative, binary(self, .add, wide, builder.number(of: size)), wide)
+  }
+
+  /// Indices (int64) multiplied by sizes.
+  func scaled(_ indices: Value, by sizes: [Dimension]) throws -> Value {
+    let known = sizes.compactMap(\.size)
+    var result = indices
+    if known.contains(where: { $0 != 1 }) {
+      guard let product = checkedElementCount(of: known) else {
+        throw unsupported("sizes", expected: "sensible ones", found: sizes)
+      }
+      result = try binary(self, .mul, result, number(product, like: result))
+    }
+    for size in sizes where size.size == nil { result = try binary(self, .mul, result, builder.number(of: size)) }
+    return result
   }
 }
 
-/// Elements along an axis by indices that the graph computes: places in the flat order of x, as far as its shape is known
-/// behind the first axis.
+/// Elements along an axis by indices that the graph computes: places in the flat order of x.
 func gatherElements(_ node: ONNXNode, _ x: Value, _ indices: Value, axis: Int) throws -> Value {
-  guard x.rank == indices.rank, let inner = TensorType(x.dtype, Array(x.shape.dropFirst())).fixedShape else {
-    throw node.unsupported("x", expected: "fixed sizes behind the first axis", found: x.type)
-  }
+  guard x.rank == indices.rank else { throw node.invalid("indices", expected: "rank \(x.rank)", found: indices.type) }
   var place: Value?
   for current in 0..<x.rank {
-    let stride = inner[current...].reduce(1, *)
     var coordinate: Value
     if current != axis {
       coordinate = try node.positions(indices.shape[current], axis: current, rank: x.rank)
     } else if current > 0 {
-      coordinate = try node.countedFromFront(indices, size: inner[current - 1])
+      coordinate = try node.countedFromFront(indices, size: x.shape[current])
     } else {
       coordinate = try cast(node, indices, to: .int64)
     }
-    if stride != 1 { coordinate = try binary(node, .mul, coordinate, node.number(stride, like: coordinate)) }
+    coordinate = try node.scaled(coordinate, by: Array(x.shape[(current + 1)...]))
     place = try place.map { try binary(node, .add, $0, coordinate) } ?? coordinate
   }
   return try node.apply(.gather(Op.Gather()), node.reshape(x, [-1]), place)
@@ -60,10 +70,18 @@ func gatherElements(_ node: ONNXNode, _ x: Value, _ indices: Value, axis: Int) t
 
 /// Blocks by rows of indices that the graph computes.
 func gatherBlocks(_ node: ONNXNode, _ x: Value, _ indices: Value) throws -> Value {
-  guard let width = indices.shape.last?.size, width > 0, width <= x.rank,
-    let inner = TensorType(x.dtype, Array(x.shape[1..<max(width, 1)])).fixedShape
-  else {
-    throw node.unsupported("x", expected: "fixed sizes along indexed axes but the first", found: x.type)
+  let place = try blockPlace(node, x, indices)
+  let width = indices.shape.last!.size!
+  let rows =
+    try width == 1
+    ? x : node.apply(.flatten(Op.Flatten(from: 0, to: width - 1)), x)
+  return try node.apply(.gather(Op.Gather()), rows, place)
+}
+
+/// Which blocks rows of indices name, counted through the axes that they index: [...] for [..., width].
+func blockPlace(_ node: ONNXNode, _ x: Value, _ indices: Value) throws -> Value {
+  guard let width = indices.shape.last?.size, width > 0, width <= x.rank else {
+    throw node.unsupported("indices", expected: "rows of at most as many numbers as x has axes", found: indices.type)
   }
   var place: Value?
   for column in 0..<width {
@@ -71,15 +89,11 @@ func gatherBlocks(_ node: ONNXNode, _ x: Value, _ indices: Value) throws -> Valu
     var coordinate = try node.apply(.squeeze(Op.Squeeze([-1])), node.apply(.slice(slice), indices))
     coordinate =
       try column > 0
-      ? node.countedFromFront(coordinate, size: inner[column - 1]) : cast(node, coordinate, to: .int64)
-    let stride = inner[column...].reduce(1, *)
-    if stride != 1 { coordinate = try binary(node, .mul, coordinate, node.number(stride, like: coordinate)) }
+      ? node.countedFromFront(coordinate, size: x.shape[column]) : cast(node, coordinate, to: .int64)
+    coordinate = try node.scaled(coordinate, by: Array(x.shape[(column + 1)..<width]))
     place = try place.map { try binary(node, .add, $0, coordinate) } ?? coordinate
   }
-  let rows =
-    try width == 1
-    ? x : node.apply(.flatten(Op.Flatten(from: 0, to: width - 1)), x)
-  return try node.apply(.gather(Op.Gather()), rows, place)
+  return place!
 }
 
 /// Whether a row of a triangle has a column, as truth values: `column − row ≥ offset`, or ≤ for the lower triangle.

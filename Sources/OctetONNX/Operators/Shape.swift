@@ -86,18 +86,20 @@ extension ONNXNode {
       case .fixed(let size): numbers.append(size)
       }
     }
-    guard numbers.filter({ $0 == -1 }).count <= 1 else {
-      throw unsupported(
-        "shape", expected: "at most one size that is known only when the graph runs", found: "\(wanted) of \(x.type)")
+    var expected = "at most one size that is known only when the graph runs"
+    if numbers.filter({ $0 == -1 }).count <= 1 {
+      if x.type.fixedShape == numbers { return x }
+      do {
+        return try apply(.reshape(Op.Reshape(numbers)), x)
+      } catch let error as OctetError where x.type.fixedShape == nil {
+        expected = "\(error.expected), or sizes for symbolic dimensions"
+      }
     }
-    if x.type.fixedShape == numbers { return x }
-    do {
-      return try apply(.reshape(Op.Reshape(numbers)), x)
-    } catch let error as OctetError where x.type.fixedShape == nil {
-      // Not all that sizes which are not known can do has a place in a shape: two of them may not be left open.
-      throw unsupported(
-        "shape", expected: "\(error.expected), or sizes for symbolic dimensions", found: "\(wanted) of \(x.type)")
+    // Not all that sizes which are not known can do has a place in a shape: two of them may not be left open.
+    guard x.type.fixedShape == nil, let result = try regroup(x, shape) else {
+      throw unsupported("shape", expected: expected, found: "\(wanted) of \(x.type)")
     }
+    return result
   }
 }
 
@@ -154,11 +156,18 @@ private func unsqueeze(_ node: ONNXNode, _ axes: [Int]?) throws -> Value {
 /// x beside itself, as often as it says along each axis.
 @Sendable private func mapTile(_ node: ONNXNode) throws -> [Value] {
   var x = try node.input(0)
-  let repeats = try node.integers(node.input(1), "repeats")
-  guard repeats.count == x.rank, repeats.allSatisfy({ (0...1 << 16).contains($0) }) else {
+  let repeats = try node.sizes(node.input(1), "repeats")
+  guard repeats.count == x.rank, repeats.allSatisfy({ $0.size.map { (0...1 << 16).contains($0) } ?? true }) else {
     throw node.invalid("repeats", expected: "\(x.rank) sensible numbers", found: repeats)
   }
   for (axis, count) in repeats.enumerated() where count != 1 {
+    guard let count = count.size else {
+      // As often as something else is long: along an axis of its own, which then becomes one with this one.
+      let alone = try node.apply(.unsqueeze(Op.Unsqueeze([axis])), x)
+      let shape = alone.shape.enumerated().map { $0 == axis ? count : $1 }
+      x = try node.apply(.flatten(Op.Flatten(from: axis, to: axis + 1)), node.expand(alone, shape))
+      continue
+    }
     guard count > 0 else {
       x = try node.apply(.slice(Op.Slice(starts: [0], ends: [0], axes: [axis])), x)
       continue

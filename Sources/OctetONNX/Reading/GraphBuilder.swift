@@ -81,11 +81,11 @@ final class GraphBuilder {
 
   /// The results of an operation.
   ///
-  /// - Throws: `OctetError` if the operands do not fit; `unsupported` if one of them is a size that is known only when the
-  ///   graph runs, and the operation calculates with it.
+  /// - Throws: `OctetError` if the operands do not fit; `unsupported` if the operation calculates with a size that no value has.
   func emit(_ op: Op, _ operands: [Value?], named base: String) throws -> [Value] {
-    if operands.contains(where: { $0?.holdsSizes == true }) { try requireMovement(op) }
-    let operands = try widened(operands)
+    var operands = try widened(operands)
+    // Codes can be moved about; numbers to calculate with are read off the values that have these sizes.
+    if !movesSizes(op) { operands = try operands.map { try $0.map { $0.holdsSizes ? try computed($0) : $0 } } }
     if let results = try moved(op, operands, named: base) { return results }
     let types = try op.outputTypes(operands.map { $0?.type })
     for type in types { try type.requireSensible("result") }
@@ -124,13 +124,10 @@ final class GraphBuilder {
     return budget.allows(op, operands.map { $0?.type }, types)
   }
 
-  private func requireMovement(_ op: Op) throws {
+  private func movesSizes(_ op: Op) -> Bool {
     switch op {
-    case .concat, .split, .slice, .gather, .reshape, .flatten, .squeeze, .unsqueeze, .expand, .transpose, .where: return
-    default:
-      throw OctetError(
-        .unsupported, "operand", expected: "sizes that are known (give sizes for symbolic dimensions)",
-        found: "one that is known only when the graph runs")
+    case .concat, .split, .slice, .gather, .reshape, .flatten, .squeeze, .unsqueeze, .expand, .transpose, .where: true
+    default: false
     }
   }
 
@@ -141,12 +138,8 @@ final class GraphBuilder {
         .unsupported, "operand", expected: "the pattern of dynamic quantization: integer product, cast, scales",
         found: "another use of its values")
     }
+    if value.holdsSizes { return try computed(value).name }
     if let constant = value.constant {
-      guard !value.holdsSizes else {
-        throw OctetError(
-          .unsupported, "operand", expected: "sizes that are known (give sizes for symbolic dimensions)",
-          found: "one that is known only when the graph runs")
-      }
       if parameters[value.name] == nil {
         parameters[value.name] = Parameter(constant, isTrainable: constant.dtype == .float32)
       }

@@ -74,10 +74,17 @@ extension NodeWriter {
     func counted(_ axis: Int) -> Int { axis < 0 ? axis + x.rank : axis }
     let (start, end) = (counted(op.start), counted(op.end))
     if x.rank > 1, start == 1, end == x.rank - 1 { return emit("Flatten", [try input(0)], [Attribute.int("axis", 1)]) }
-    let behind = x.rank > end ? x.shape[(end + 1)...].map(\.size) : []
-    guard behind.allSatisfy({ $0 != nil }) else { throw unsupported("x", expected: "fixed sizes behind", found: x) }
-    let shape = [Int](repeating: 0, count: start) + [-1] + behind.compactMap { $0 }
-    return emit("Reshape", [try input(0), try integers(shape, "shape")])
+    let front = [Int](repeating: 0, count: start) + [-1]
+    let behind = x.rank > end ? Array(x.shape[(end + 1)...]) : []
+    let sizes = behind.compactMap(\.size)
+    if sizes.count == behind.count {
+      return emit("Reshape", [try input(0), try integers(front + sizes, "shape")])
+    }
+    // A place in the shape copies the size at the same place of x, and these have moved.
+    let rest = helper(
+      "Slice", [helper("Shape", [try input(0)]), try integers([end + 1], "start"), try integers([x.rank], "end")])
+    let shape = helper("Concat", [try integers(front, "front"), rest], [Attribute.int("axis", 0)])
+    return emit("Reshape", [try input(0), shape])
   }
 
   func reduce(_ op: Op.Reduce) throws -> String {
