@@ -41,6 +41,7 @@
     KIND(fake_quantize_channels) \
     KIND(min_max_channels)       \
     KIND(sgemm)                  \
+    KIND(matmul)                 \
     KIND(weight_only)
 
 #define KIND(name) extern const octet_kind octet_kind_##name;

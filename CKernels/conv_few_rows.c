@@ -58,7 +58,7 @@ void octet_conv_run_few_rows(const octet_gemm_family *family, const octet_conv_s
         .panel_stride = octet_conv_panel_size(family, steps),
         .epilogue = epilogue,
         .output_stride = s->out_c,
-        .row_shifts = shifts,
+        .row_shifts = magnitudes_of(family, s) ? shifts : NULL,
     };
     lay_out(family, s, &tile, input, row, shifts, scratch);
     const size_t width = tile.rows > family->wide_mr ? family->panels : family->wide_panels;

@@ -19,7 +19,7 @@ struct octet_tile {
     const void *residual;       // the same place in the residual, or NULL
     size_t output_stride;       // elements from one pixel to the next, in output and residual
     const int32_t *pixel_sums;  // Σ of each pixel's activations, for weights with zero points; otherwise NULL
-    const int32_t *row_shifts;  // what octet_magnitudes_kernel.store returned
+    const int32_t *row_shifts;  // what is added to every sum of a row, or NULL
 };
 
 // Most quotients of a small problem are 0 or those of 1; a division costs as much as a small tile.

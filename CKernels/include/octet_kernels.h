@@ -146,6 +146,22 @@ size_t octet_sgemm_scratch_size(const octet_gemm_family *, size_t m, size_t n, s
 void octet_sgemm(const octet_gemm_family *, size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_column,
                  const float *b, size_t b_row, size_t b_column, float *c, size_t ldc, bool accumulate, void *scratch);
 
+// MARK: - Products of two matrices of activations
+
+// out[m, n] = round_half_even(clamp(float(Σ_k (a[m, k] − a_zero)(b[k, n] − b_zero)) * scale, lower, upper)) + zero, of
+// bytes in row-major order; 1 ≤ k ≤ 16384.
+typedef struct {
+    size_t m, n, k;
+    int32_t a_zero, b_zero;
+    float scale, lower, upper;
+    int32_t zero;
+} octet_matmul;
+
+// Bytes of scratch (64-byte aligned) that one call of octet_matmul_run needs; no more for fewer rows.
+size_t octet_matmul_scratch_size(const octet_gemm_family *, const octet_matmul *);
+void octet_matmul_run(const octet_gemm_family *, const octet_matmul *, const uint8_t *a, const uint8_t *b,
+                      uint8_t *output, void *scratch);
+
 // MARK: - Float activations, weights of 4 or 8 bits
 
 // y[m, n] = clamp(Σ_k x[m, k] · (w[n, k] − zero[n, k / group]) · scale[n, k / group] + bias[n], lower, upper), where

@@ -58,10 +58,8 @@ OCTET_INLINE __m256i magnitudes_start(const octet_tile *t, size_t panel) {
     const char *shift = t->weights + panel * t->panel_stride - sizeof(__m256i);
     return _mm256_add_epi32(int8_start(t, panel), _mm256_load_si256((const __m256i *)shift));
 }
-OCTET_INLINE __m256i magnitudes_start_of_row(const octet_tile *t, size_t row, __m256i start) {
-    return _mm256_add_epi32(start, int_broadcast(t->row_shifts[row]));
-}
 
+#define magnitudes_shift_rows int8_shift_rows
 #define magnitudes_epilogue int8_epilogue
 #define magnitudes_epilogue_load int8_epilogue_load
 #define magnitudes_corrected int8_corrected

@@ -72,24 +72,26 @@ import Testing
     }
   }
 
-  @Test(arguments: [1, 3])
-  func productsOfActivationsAreExact(_ threads: Int) throws {
+  /// One matrix b for all heads, or one for each; bytes of b that stand for 0 are the middle of their range, or not.
+  @Test(arguments: [1, 3], [3, 128])
+  func productsOfActivationsAreExact(_ threads: Int, _ zero: Int) throws {
     var generator = SeededGenerator(seed: 8)
-    for (m, k, n, heads) in [(5, 7, 33, 3), (1, 64, 1, 2), (40, 19, 16, 1), (3, 1, 5, 2), (2, 300, 65, 1)] {
+    let sizes = [(5, 7, 33, 3), (1, 64, 1, 2), (40, 19, 16, 1), (3, 1, 5, 2), (2, 300, 65, 1), (9, 300, 500, 2)]
+    for (m, k, n, heads) in sizes {
       let a = (0..<heads * m * k).map { _ in Int.random(in: 0...255, using: &generator) }
-      // One matrix for all heads.
-      let b = (0..<k * n).map { _ in
+      let matrices = zero == 128 ? heads : 1
+      let b = (0..<matrices * k * n).map { _ in
         [0, 255, Int.random(in: 0...255, using: &generator)].randomElement(using: &generator)!
       }
       let (qa, qb) = (
         try QuantizationParameters(scale: 0.02, zeroPoint: 255, dtype: .uint8),
-        try QuantizationParameters(scale: 0.015, zeroPoint: 3, dtype: .uint8)
+        try QuantizationParameters(scale: 0.015, zeroPoint: zero, dtype: .uint8)
       )
       let q = try QuantizationParameters(scale: 0.3, zeroPoint: 117, dtype: .uint8)
       let graph = try Graph(
         inputs: [
           .init(name: "a", type: TensorType(.float32, fixed: [heads, m, k])),
-          .init(name: "b", type: TensorType(.float32, fixed: [1, k, n])),
+          .init(name: "b", type: TensorType(.float32, fixed: [matrices, k, n])),
         ],
         nodes: pair("a", qa) + pair("b", qb)
           + [Node(name: "f", op: .matmul(.init()), inputs: ["a.r", "b.r"], outputs: ["y"])] + pair("y", q),
@@ -98,12 +100,13 @@ import Testing
       #expect(plan.integerNodes == ["f"])
       let y = try Session(plan, threads: threads).run([
         Tensor(a.map { Float($0 - 255) * 0.02 }, shape: [heads, m, k]),
-        Tensor(b.map { Float($0 - 3) * 0.015 }, shape: [1, k, n]),
+        Tensor(b.map { Float($0 - zero) * 0.015 }, shape: [matrices, k, n]),
       ])[0]
       let found = try quantize(y, q).scalars(as: UInt8.self).map(Int.init)
       let expected = (0..<heads * m * n).map { index -> Int in
         let (row, column) = (index / n, index % n)
-        let sum = (0..<k).reduce(0) { $0 + (a[row * k + $1] - 255) * (b[$1 * n + column] - 3) }
+        let first = matrices == 1 ? 0 : row / m * k * n
+        let sum = (0..<k).reduce(0) { $0 + (a[row * k + $1] - 255) * (b[first + $1 * n + column] - zero) }
         let real = Float(sum) * (Float(0.02) * Float(0.015) / Float(0.3))
         return Int(min(max(real, -117), 138).rounded(.toNearestOrEven)) + 117
       }

@@ -39,6 +39,24 @@ import Testing
     }
   }
 
+  #if os(Linux)
+    /// A killed process leaves nothing of a file that it had not finished, which has no name yet.
+    @Test func filesAreNamelessUntilTheyAreWhole() throws {
+      try withTemporaryFolder { folder in
+        func names() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: folder) }
+        // Where the file system can do that: with what <fcntl.h> calls O_TMPFILE.
+        let probe = open(folder, O_RDWR | O_DIRECTORY | 0o20_000_000 | O_CLOEXEC, 0o600)
+        guard probe >= 0 else { return }
+        close(probe)
+        try writeWhole(to: folder + "/model") { writer in
+          try writer.write([UInt8](repeating: 7, count: 1 << 20))
+          #expect(try names() == [])
+        }
+        #expect(try names() == ["model"])
+      }
+    }
+  #endif
+
   @Test func aFileMayBeReplacedWhileItsTensorsAreInUse() throws {
     try withTemporaryFolder { folder in
       let path = folder + "/weights.safetensors"

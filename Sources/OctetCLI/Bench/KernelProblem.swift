@@ -20,7 +20,9 @@ struct KernelKind {
   var name: String { String(cString: pointer.pointee.name) }
 
   /// Its multiplications are of bytes.
-  var isInteger: Bool { octet_parameter_index(pointer, "weights") >= 0 }
+  var isInteger: Bool {
+    ["weights", "others"].contains { (name: String) in octet_parameter_index(pointer, name) >= 0 }
+  }
 
   /// What can be said of a problem. Threads are not among it: they belong to the run.
   private var parameters: [octet_parameter] {
