@@ -7,8 +7,8 @@ enum {
     block_links = 2 * octet_chain_most_quads,
     most_load = 128,
 };
-// Links for each quad, the room that int16 takes included: flat weights take 1.45.
-static const float most_links = 1.5F;
+// Multiplies for each quad, those of int16 included: flat weights take 1.45.
+static const float most_multiplies = 1.5F;
 
 // Four sums of 16 bits: what positive weights and what negative ones put on the first int16 lane and on the second.
 typedef uint64_t chain_load;
@@ -50,13 +50,16 @@ octet_chain_layout octet_chain_layout_make(const octet_conv_plan *plan) {
         l.end = l.offset;
         return l;
     }
+    l.refers = !l.rows && (plan->group_inputs % 4 == 0 || plan->taps == l.taps) &&
+               s->out_c * l.quads * sizeof(octet_chain_link) > octet_chain_near_bytes;
     l.entries = l.offset + 64;
     l.links = octet_round_up(l.entries + s->out_c * l.blocks * sizeof(octet_chain_entry), 64);
     // (Of kernel rows, rests that do not fill their quad count as one; where it is channels that do not, chains are
     // slow.)
     const float quads = l.rows ? (float)l.quads : (float)(plan->group_inputs * l.taps) / 4;
-    l.most_links = (size_t)((float)s->out_c * quads * most_links);
-    l.end = octet_round_up(l.links + l.most_links * sizeof(octet_chain_link), 64);
+    l.most_links = (size_t)((float)s->out_c * quads * most_multiplies);
+    const size_t size = l.refers ? s->out_c * l.quads : l.most_links * sizeof(octet_chain_link);
+    l.end = octet_round_up(l.links + size, 64);
     return l;
 }
 
@@ -69,14 +72,15 @@ _Static_assert(sizeof(octet_chain_pairs) == 2 * sizeof(octet_chain_link), "int16
 
 // Everything that one channel has in one block.
 typedef struct {
-    size_t count, pair_count;
+    size_t count, other_count;
     chain_link links[block_links + 1];
+    octet_chain_reference others[octet_chain_most_quads];
     octet_chain_pairs pairs[octet_chain_most_paired];
 } channel_links;
 
 // Appends one quad: no link if all weights are 0, two if two weights of one sign exceed the bound (127 + 127). Then
-// what is too much of the first one goes to another link, or the quad is multiplied in int16. (Without branches as far
-// as they would go either way at random.)
+// what is too much of the first one goes to another link, or the quad is multiplied in the other way. (Without branches
+// as far as they would go either way at random.)
 static void add_quad(channel_links *to, const octet_chain_layout *l, size_t place, const int8_t *weights) {
     chain_link whole = {.link.place = (uint16_t)(place * octet_chain_pitch)}, excess = whole;
     for (int pair = 0; pair < 2; pair++) {
@@ -89,8 +93,15 @@ static void add_quad(channel_links *to, const octet_chain_layout *l, size_t plac
         whole.load |= (chain_load)(positive - above) << 32 * pair | (chain_load)(negative - below) << (32 * pair + 16);
         excess.load |= (chain_load)above << 32 * pair | (chain_load)below << (32 * pair + 16);
     }
+    if (l->refers) {
+        to->links[to->count] = whole;
+        to->count += whole.load && !excess.load;
+        to->others[to->other_count] = (octet_chain_reference)place;
+        to->other_count += excess.load != 0;
+        return;
+    }
     if (l->paired && excess.load) {
-        to->pairs[to->pair_count++] = (octet_chain_pairs){
+        to->pairs[to->other_count++] = (octet_chain_pairs){
             .place = (uint16_t)((l->quads + 2 * place) * octet_chain_pitch),
             .even = {weights[0], weights[2]},
             .odd = {weights[1], weights[3]},
@@ -103,17 +114,21 @@ static void add_quad(channel_links *to, const octet_chain_layout *l, size_t plac
     to->count += excess.load != 0;
 }
 
+// Where a panel, and what to_quads makes, has the channels of a quad.
+static const uint8_t panel_order[] = {0, 2, 1, 3};
+
 // Quads first ..< last of one channel's weights, [input channel][tap]; 0 where there is none.
 static void make_quads(const octet_conv_plan *plan, const octet_chain_layout *l, const int8_t *weights, size_t first,
                        size_t last, int8_t (*quads)[4]) {
     const octet_conv_shape *s = &plan->shape;
     memset(quads, 0, (last - first) * sizeof *quads);
     if (!l->rows) {
-        size_t input = first / l->taps * 4, tap = first % l->taps;
+        size_t tap = first / l->group_quads, input = first % l->group_quads * 4;
         for (size_t k = first; k < last; k++, quads++) {
             for (size_t i = 0; i < 4 && input + i < plan->group_inputs; i++)
-                (*quads)[i] = weights[(input + i) * l->taps + tap];
-            if (++tap == l->taps) tap = 0, input += 4;
+                (*quads)[panel_order[i]] = weights[(input + i) * l->taps + tap];
+            input += 4;
+            if (input >= plan->group_inputs) input = 0, tap++;
         }
         return;
     }
@@ -168,20 +183,19 @@ static size_t make_chains(const chain_link *links, size_t count, chain *chains) 
     return used;
 }
 
-// Writes the chains of one channel's block, the longest first, and what is multiplied in int16.
-static void write_channel(const chain *chains, size_t count, const channel_links *from, octet_chain_entry *entry,
-                          octet_chain_link *to) {
+// Links in the order of their chains, the longest first; returns how many chains there are.
+static size_t order_chains(const channel_links *from, uint8_t *counts, uint8_t *order) {
+    chain chains[block_links];
+    const size_t count = make_chains(from->links, from->count, chains);
     for (size_t length = octet_chain_longest; length > 0; length--) {
-        size_t found = 0;
+        counts[length - 1] = 0;
         for (size_t c = 0; c < count; c++) {
             if (chains[c].count != length) continue;
-            found++;
-            for (size_t i = 0; i < length; i++) *to++ = from->links[chains[c].links[i]].link;
+            counts[length - 1]++;
+            for (size_t i = 0; i < length; i++) *order++ = chains[c].links[i];
         }
-        entry->counts[length - 1] = (uint8_t)found;
     }
-    entry->pairs = (uint8_t)from->pair_count;
-    memcpy(to, from->pairs, from->pair_count * sizeof *from->pairs);
+    return count;
 }
 
 void octet_chain_pack(const octet_conv_plan *plan, const int8_t *weights, char *packed) {
@@ -189,35 +203,50 @@ void octet_chain_pack(const octet_conv_plan *plan, const int8_t *weights, char *
     if (!l.possible) return;
     octet_chain_header header = {0};
     memcpy(packed + l.offset, &header, sizeof header);
-    octet_chain_entry *entries = (octet_chain_entry *)(packed + l.entries);
+    octet_chain_entry *entry = (octet_chain_entry *)(packed + l.entries);
+    octet_chain_reference *references = (octet_chain_reference *)(packed + l.links);
+    octet_chain_link *links = (octet_chain_link *)(packed + l.links);
     const size_t out_c = plan->shape.out_c, per_channel = plan->group_inputs * l.taps;
-    size_t links_used = 0, chains_used = 0, pairs_used = 0;
+    const size_t room_of_other = l.refers ? 1 : 2;
+    size_t start = 0, chain_count = 0, other_count = 0;  // so far
     // In the order in which tiles read them.
-    for (size_t i = 0; i < out_c * l.blocks; i++) {
+    for (size_t i = 0; i < out_c * l.blocks; i++, entry++) {
         const size_t group = i / plan->group_outputs / l.blocks, block = i / plan->group_outputs % l.blocks;
         const size_t channel = group * plan->group_outputs + i % plan->group_outputs;
         const size_t first = octet_chain_block(&l, block), last = octet_chain_block(&l, block + 1);
         int8_t quads[octet_chain_most_quads][4];
         make_quads(plan, &l, weights + channel * per_channel, first, last, quads);
         channel_links made;
-        made.count = made.pair_count = 0;
+        made.count = made.other_count = 0;
         for (size_t k = 0; k < last - first; k++) add_quad(&made, &l, k, quads[k]);
-        chain chains[block_links];
-        const size_t chain_count = make_chains(made.links, made.count, chains);
         // Too many: the header stays 0.
-        const size_t start = links_used + 2 * pairs_used;
-        if (start + made.count + 2 * made.pair_count > l.most_links) return;
-        entries[i].start = (uint32_t)start;
-        write_channel(chains, chain_count, &made, &entries[i], (octet_chain_link *)(packed + l.links) + start);
-        links_used += made.count;
-        chains_used += chain_count;
-        pairs_used += made.pair_count;
+        if (start + made.count + 2 * made.other_count + (2 - room_of_other) * other_count > l.most_links) return;
+        uint8_t order[block_links];
+        entry->start = (uint32_t)start;
+        entry->others = (uint8_t)made.other_count;
+        chain_count += order_chains(&made, entry->counts, order);
+        for (size_t n = 0; n < made.count; n++) {
+            const octet_chain_link *link = &made.links[order[n]].link;
+            if (l.refers) {
+                references[start + n] = (octet_chain_reference)(link->place / octet_chain_pitch);
+            } else {
+                links[start + n] = *link;
+            }
+        }
+        start += made.count;
+        if (l.refers) {
+            memcpy(references + start, made.others, made.other_count);
+        } else {
+            memcpy(links + start, made.pairs, made.other_count * sizeof *made.pairs);
+        }
+        start += made.other_count * room_of_other;
+        other_count += made.other_count;
     }
     const float products = (float)(out_c * per_channel) / 4;
     header = (octet_chain_header){
-        .links = (float)links_used / products,
-        .chains = (float)chains_used / products,
-        .pairs = (float)pairs_used / products,
+        .links = (float)(start - other_count * room_of_other) / products,
+        .chains = (float)chain_count / products,
+        .others = (float)other_count / products,
     };
     memcpy(packed + l.offset, &header, sizeof header);
 }

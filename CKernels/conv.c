@@ -291,20 +291,25 @@ static void run_columns(const strip_work *work, size_t first, size_t last) {
     }
 }
 
-// Panels first ..< last of the output rows of `work`: by chains as many pixels as are faster that way, the others by
-// tiles.
-static void run_strip(strip_work *work, const char *image, uint8_t zero, bool may_chain, size_t first, size_t last,
-                      char *scratch) {
+// Panels first ..< last of the output rows of `work`: by chains as many pixels as are faster that way, the others (of
+// several images those of the last one) by tiles.
+static void run_strip(strip_work *work, const char *image, size_t images, uint8_t zero, bool may_chain, size_t first,
+                      size_t last, char *scratch) {
     const octet_conv_plan *plan = work->plan;
-    const size_t pixels = (work->rows.last - work->rows.first) * plan->shape.out_w;
+    const octet_conv_shape *s = &plan->shape;
+    const size_t image_pixels = (work->rows.last - work->rows.first) * s->out_w, pixels = images * image_pixels;
     const size_t chained = may_chain ? octet_chain_share(plan, work->packed, pixels) : 0;
     if (chained) {
-        octet_chain_run(plan, image, zero, work->packed, work->epilogue, work->output, work->residual, work->rows,
-                        chained, first, last, scratch);
+        octet_chain_run(plan, image, images, zero, work->packed, work->epilogue, work->output, work->residual,
+                        work->rows, chained, first, last, scratch);
         if (chained == pixels) return;
-        const size_t rows = chained / plan->shape.out_w;
+        const size_t before = images - 1, output = before * plan->output_image;
+        image += before * s->in_h * s->in_w * s->in_c;
+        work->output += output * work->output_size;
+        if (work->residual) work->residual += output;
+        const size_t done = chained - before * image_pixels, rows = done / s->out_w;
         work->rows.first += rows;
-        work->done = chained - rows * plan->shape.out_w;
+        work->done = done - rows * s->out_w;
     }
     if (plan->gathered) {
         gather_strip(plan, image, work->rows, zero, scratch);
@@ -341,6 +346,10 @@ void octet_conv_plan_run(const octet_conv_plan *plan, const void *input, uint8_t
                                plan->header_size == plan->tile_start && 2 * s->out_w >= plan->tile_rows;
     // Chains of single pixels copy no strip, and want as many pixels as there are: all tasks at once.
     const bool joins = may_chain && octet_chain_is_pixelwise(plan) && plan->images == 1 && split.blocks == 1;
+    // Those of small images want several of them.
+    const bool whole = may_chain && plan->images > 1 && plan->output_image == s->out_h * plan->output_line &&
+                       split.strips == 1 && split.blocks == 1;
+    const size_t most_images = whole ? octet_chain_most_images(plan) : 1;
     for (size_t task = first, next; task < last; task = next) {
         const size_t index = octet_quotient(task, split.blocks), block = task - index * split.blocks;
         const size_t image = octet_quotient(index, split.strips);
@@ -362,7 +371,12 @@ void octet_conv_plan_run(const octet_conv_plan *plan, const void *input, uint8_t
             const size_t end = octet_conv_strip(plan, split.strips, last - 1).last;
             if (octet_chain_share(plan, packed, end - work.rows.first)) work.rows.last = end, next = last;
         }
-        run_strip(&work, (const char *)input + image * image_size, input_zero, may_chain,
+        size_t images = octet_smaller(most_images, last - task);
+        if (images > 1) {
+            if (!octet_chain_share(plan, packed, images * s->out_h * s->out_w)) images = 1;
+            next = task + images;
+        }
+        run_strip(&work, (const char *)input + image * image_size, images, input_zero, may_chain,
                   octet_quotient(columns * block, split.blocks), octet_quotient(columns * (block + 1), split.blocks),
                   strip);
     }

@@ -3,9 +3,14 @@
 // Activations are never negative, so an int16 lane cannot overflow while the positive weights that go into it sum to
 // 128 at most and the negative ones to −128 at least (128 · 255 = 32640). Most weights are small: when they are packed,
 // each output channel orders its quads (four weights of neighbouring input channels at one tap) into chains of up to
-// four that keep this bound in every lane, and only the sum of a chain is widened to int32. A quad that breaks the
-// bound by itself becomes the sum of two; or, in the short windows of first layers, where that would be many, it is
-// multiplied in int16 (vpmaddwd), two pairs at a time.
+// four that keep this bound in every lane, and only the sum of a chain is widened to int32.
+//
+// Chains bring their weights, in the order in which they are read; a quad that breaks the bound by itself is the sum of
+// two, or, in the short windows of first layers, where that would be many, it is multiplied in int16 (vpmaddwd), two
+// pairs at a time. That takes 1.5 bytes for each weight beside those of the panel. Where it is more than the cache
+// holds, a chain is the numbers of its quads, a byte each, and reads the panel's weights (which are four bytes next to
+// each other) in that order; a quad that breaks the bound is multiplied twice, by every second of its weights. This
+// takes a sixth of the memory, and 6 % more time.
 //
 // Every channel has an order of its own, so pixels are what a vector holds: a tile's activations lie in a panel
 // [quad][pixels][4], a channel's weights are broadcast, and sums lie in [channel][pixels].
@@ -22,9 +27,13 @@ enum {
     octet_chain_most_paired = 16,                // quads of a panel that has them as int16 too
     octet_chain_finished = 64,                   // channels finished together: a cache line of a pixel
     octet_chain_pitch = octet_chain_pixels * 4,  // bytes of a panel from one quad to the next
+    octet_chain_near_bytes = 512 << 10,          // of links: what the second-level cache holds
 };
 
-// One multiply: where its quad lies in the panel, in bytes, and the weights.
+// One multiply by the weights of a panel: its quad in the block.
+typedef uint8_t octet_chain_reference;
+
+// One multiply by weights of its own: where its quad lies in the panel, in bytes, and the weights.
 typedef struct {
     uint16_t place;
     int8_t weights[4];
@@ -37,27 +46,30 @@ typedef struct {
     int16_t even[2], odd[2], unused;
 } octet_chain_pairs;
 
-// Where the links of one channel and block start, and how many chains there are of 1, 2, 3 and 4 of them; long ones
-// come first, and what is multiplied in pairs at the end.
+// Where the references or links of one channel and block start, and how many chains there are of 1, 2, 3 and 4 of them;
+// long ones come first, and quads that are multiplied in another way at the end.
 typedef struct {
     uint32_t start;
-    uint8_t counts[octet_chain_longest], pairs;
+    uint8_t counts[octet_chain_longest], others;
 } octet_chain_entry;
 
-// In front of the chains in packed weights: how many links, chains and quads in int16 there are for each four products,
-// on average. All 0: these weights have no chains, or are all 0.
+// In front of the chains in packed weights: how many links (or references), chains and quads of the other way there are
+// for each four products, on average. All 0: these weights have no chains, or are all 0.
 typedef struct {
-    float links, chains, pairs;
+    float links, chains, others;
 } octet_chain_header;
 
-// How the chains of one convolution are stored, after its panels: header, entries [group][block][channel], links.
+// How the chains of one convolution are stored, after its panels: header, entries [group][block][channel], references
+// or links.
 //
-// A quad is four input channels of one tap; or, where that would leave too many places empty (first layers), four
-// bytes of a kernel row, whose last one, two or three bytes share a quad with those of the next rows if they fit.
+// A quad is four input channels of one tap, tap by tap and in a panel's order; or, where that would leave too many
+// places empty (first layers), four bytes of a kernel row, whose last one, two or three bytes share a quad with those
+// of the next rows if they fit.
 typedef struct {
     bool possible;  // by what is known of the shape without the image
     bool rows;      // quads are bytes of kernel rows
     bool paired;    // panels have int16 too: behind all quads, two rows for each
+    bool refers;    // panels hold the same quads: references instead of links
     size_t taps, group_quads;
     size_t row_full, row_rest, row_share;  // of a kernel row: full quads, bytes beyond them, and how many rows have
                                            // theirs in one quad
@@ -82,9 +94,12 @@ size_t octet_chain_share(const octet_conv_plan *, const char *packed, size_t pix
 size_t octet_chain_scratch_size(const octet_conv_plan *);
 // Whether chains read the tensor itself, so that the strips of several tasks may as well be one.
 bool octet_chain_is_pixelwise(const octet_conv_plan *);
-// The first `pixels` pixels of output rows of one image and panels first ..< last, as octet_conv_run divides them.
-void octet_chain_run(const octet_conv_plan *, const char *image, uint8_t zero, const char *packed,
-                     const octet_epilogue *, char *output, const char *residual, octet_conv_rows, size_t pixels,
+// The most images that make one strip: of small ones enough to fill several tiles.
+size_t octet_chain_most_images(const octet_conv_plan *);
+// The first `pixels` pixels of output rows of one image, or of some whole images (`rows` is all of them then), and
+// panels first ..< last, as octet_conv_run divides them.
+void octet_chain_run(const octet_conv_plan *, const char *image, size_t images, uint8_t zero, const char *packed,
+                     const octet_epilogue *, char *output, const char *residual, octet_conv_rows rows, size_t pixels,
                      size_t first, size_t last, char *scratch);
 
 // MARK: - What an instruction set provides
@@ -94,7 +109,11 @@ typedef struct {
     size_t vectors;  // of pixels
     const uint8_t *panel;
     const octet_chain_entry *entries;  // of the first channel
-    const octet_chain_link *links;
+    const octet_chain_link *links;     // NULL: there are
+    const octet_chain_reference *references;
+    const char *weights;   // to the block's first quad in the panel that starts with the first channel
+    size_t weights_pitch;  // bytes from one panel to the next
+    size_t quads;          // of the block
     size_t channels;
     const int32_t *initial;  // of the first channel, or NULL: go on from `sums`
     int32_t *sums;           // [channels][octet_chain_pixels]
@@ -112,8 +131,8 @@ struct octet_chain_kernel {
     // The same for the last block and at most octet_chain_finished channels, and their epilogue: of octet_tile it reads
     // what concerns the output.
     void (*finish)(const octet_chain_tile *, const octet_tile *);
-    // Pixels [count][from_pitch] of `channels` bytes → [quads][to_pitch] of four bytes each; what is missing in the
-    // last quad is undefined. Reads nothing from `end` on.
+    // Pixels [count][from_pitch] of `channels` bytes → [quads][to_pitch] of four bytes each, in the order of a panel's
+    // weights; what is missing in the last quad is undefined. Reads nothing from `end` on, writes whole vectors.
     void (*to_quads)(uint8_t *to, size_t to_pitch, const uint8_t *from, size_t from_pitch, size_t count,
                      size_t channels, const uint8_t *end);
     // The same for windows of `rows` kernel rows, [count][from_pitch] in each, where quads are bytes of kernel rows.

@@ -17,6 +17,7 @@ let benchmarks: @Sendable () -> Void = {
   graphs()
   sessions()
   tensors()
+  training()
 }
 
 /// From a module to a plan.

@@ -249,6 +249,19 @@ static const char *const conv_cases[] = {
     "in_h=12 in_w=40 in_c=3 out_c=16 kernel_h=7 kernel_w=24 pad_top=0 pad_left=0",
     "in_h=12 in_w=40 in_c=3 out_c=16 kernel_h=8 kernel_w=21 pad_top=0 pad_left=0",
     "in_h=24 in_w=9 in_c=3 out_c=16 dilation_h=2 stride_w=2",
+    // Chains that read the weights of panels: several blocks, groups, rests of quads, every output.
+    "in_h=7 in_w=7 in_c=512 out_c=96",
+    "in_h=7 in_w=8 in_c=300 out_c=140 output=int32 threads=2",
+    "in_h=6 in_w=9 in_c=1022 out_c=400 kernel_h=1 kernel_w=1 pad_top=0 pad_left=0 residual=yes threads=2",
+    "in_h=6 in_w=12 in_c=520 out_c=320 dilation_w=2 groups=2 output=float32",
+    "in_h=5 in_w=5 in_c=512 out_c=96 weights=hollow",
+    // Strips of several small images, with pixels that are left over, rows of quads, and a stride.
+    "batch=5 in_h=6 in_w=7 in_c=32 out_c=20 pad_top=0 pad_left=0",
+    "batch=11 in_h=5 in_w=7 in_c=32 out_c=40 residual=yes",
+    "batch=40 in_h=4 in_w=4 in_c=1 out_c=32 input_zero=77",
+    "batch=9 in_h=9 in_w=10 in_c=20 out_c=17 stride_h=2 stride_w=2 threads=3 input_zero=77",
+    "batch=33 in_h=4 in_w=6 in_c=24 out_c=16 groups=2 output=int32",
+    "batch=3 in_h=7 in_w=7 in_c=512 out_c=96",
     // Few rows, from several images and columns.
     "batch=3 in_h=1 in_w=1 in_c=19 out_c=66 kernel_h=1 kernel_w=1 pad_top=0 pad_left=0 residual=yes",
     "in_h=1 in_w=2 in_c=3 out_c=130 kernel_h=1 kernel_w=1 pad_top=0 pad_left=0 output=int32",

@@ -21,15 +21,20 @@ OCTET_INLINE void chain_quads_of_8(__m256i *made, const uint8_t *from, size_t fr
     }
 }
 
-// Eight pixels, reading sixteen bytes where a channel is left.
+// Eight pixels, reading sixteen bytes where a channel is left. Bytes 1 and 2 of a quad change places, as panels have
+// their weights.
 OCTET_INLINE void chain_quads_of_pixels(uint8_t *to, size_t to_pitch, const uint8_t *from, size_t from_pitch,
                                         size_t quads) {
+    const __m256i order =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15));
     for (size_t done = 0; done < quads; done += 4, from += 16) {
         __m256i made[4];
         chain_quads_of_8(made, from, from_pitch);
         OCTET_UNROLL
-        for (size_t i = 0; i < 4; i++)
-            if (done + i < quads) _mm256_storeu_si256((__m256i *)(to + (done + i) * to_pitch), made[i]);
+        for (size_t i = 0; i < 4; i++) {
+            if (done + i == quads) break;
+            _mm256_storeu_si256((__m256i *)(to + (done + i) * to_pitch), _mm256_shuffle_epi8(made[i], order));
+        }
     }
 }
 
@@ -41,14 +46,15 @@ static void chain_to_quads(uint8_t *to, size_t to_pitch, const uint8_t *from, si
         // The last pixels once more together with those before them.
         const size_t first = count < LANES ? pixel : octet_smaller(pixel, count - LANES);
         const uint8_t *source = from + first * from_pitch;
-        if (count >= LANES && reach <= (size_t)(end - source)) {
+        if (reach <= (size_t)(end - source)) {
             chain_quads_of_pixels(to + 4 * first, to_pitch, source, from_pitch, quads);
             continue;
         }
         for (size_t p = pixel; p < octet_smaller(pixel + LANES, count); p++) {
             for (size_t i = 0; i < quads; i++) {
                 const size_t bytes = octet_smaller(channels - 4 * i, 4);
-                const uint32_t quad = (uint32_t)load_bytes(from + p * from_pitch + 4 * i, bytes);
+                uint32_t quad = (uint32_t)load_bytes(from + p * from_pitch + 4 * i, bytes);
+                quad = (quad & 0xFF0000FF) | (quad & 0xFF00) << 8 | (quad & 0xFF0000) >> 8;
                 memcpy(to + i * to_pitch + 4 * p, &quad, sizeof quad);
             }
         }

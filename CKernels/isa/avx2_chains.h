@@ -2,33 +2,84 @@
 
 // MARK: - Sums
 
-// `count` chains of `length` links for `vectors` vectors of pixels; returns the place after them.
+enum { chain_step = 4 * LANES };  // bytes from one quad of a channel to the next, in packed weights
+
+// One chain: four weights and where their activations lie, for each multiply.
+OCTET_INLINE void chain_add(const __m256i *weights, const uint8_t *const *from, __m256i *sums, const size_t length,
+                            const size_t vectors) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    OCTET_UNROLL
+    for (size_t v = 0; v < vectors; v++) {
+        __m256i products[octet_chain_longest];
+        OCTET_UNROLL
+        for (size_t i = 0; i < length; i++)
+            products[i] = _mm256_maddubs_epi16(_mm256_load_si256((const __m256i *)(from[i] + 32 * v)), weights[i]);
+        OCTET_UNROLL
+        for (size_t i = 1; i < length; i++) products[0] = _mm256_add_epi16(products[0], products[i]);
+        sums[v] = _mm256_add_epi32(sums[v], _mm256_madd_epi16(products[0], ones));
+    }
+}
+
+OCTET_INLINE __m256i chain_broadcast(const void *four_weights) {
+    int32_t four;
+    memcpy(&four, four_weights, sizeof four);
+    return _mm256_set1_epi32(four);
+}
+
+// `count` chains of `length` references for `vectors` vectors of pixels; returns the place after them.
+OCTET_INLINE const octet_chain_reference *chain_references(const octet_chain_reference *references, size_t count,
+                                                           const char *panel_weights, const uint8_t *panel,
+                                                           __m256i *sums, const size_t length, const size_t vectors) {
+    for (; count > 0; count--, references += length) {
+        const uint8_t *from[octet_chain_longest];
+        __m256i weights[octet_chain_longest];
+        OCTET_UNROLL
+        for (size_t i = 0; i < length; i++) {
+            size_t place = (size_t)references[i] * chain_step;
+            // Else compilers would make a vector of all places, and take it apart again.
+            __asm__("" : "+r"(place));
+            weights[i] = chain_broadcast(panel_weights + place);
+            from[i] = panel + place * (octet_chain_pitch / chain_step);
+        }
+        chain_add(weights, from, sums, length, vectors);
+    }
+    return references;
+}
+
+// `count` quads, each by every second of its weights.
+OCTET_INLINE void chain_halves(const octet_chain_reference *references, size_t count, const char *panel_weights,
+                               const uint8_t *panel, __m256i *sums, const size_t vectors) {
+    const __m256i ones = _mm256_set1_epi16(1), even = _mm256_set1_epi16(255);
+    for (; count > 0; count--, references++) {
+        const __m256i all = chain_broadcast(panel_weights + (size_t)*references * chain_step);
+        const __m256i halves[] = {_mm256_and_si256(all, even), _mm256_andnot_si256(even, all)};
+        const uint8_t *from = panel + (size_t)*references * octet_chain_pitch;
+        OCTET_UNROLL
+        for (size_t v = 0; v < vectors; v++) {
+            const __m256i four = _mm256_load_si256((const __m256i *)(from + 32 * v));
+            OCTET_UNROLL
+            for (size_t i = 0; i < 2; i++) {
+                const __m256i products = _mm256_maddubs_epi16(four, halves[i]);
+                sums[v] = _mm256_add_epi32(sums[v], _mm256_madd_epi16(products, ones));
+            }
+        }
+    }
+}
+
+// `count` chains of `length` links.
 OCTET_INLINE const octet_chain_link *chain_links(const octet_chain_link *links, size_t count, const uint8_t *panel,
                                                  __m256i *sums, const size_t length, const size_t vectors) {
-    const __m256i ones = _mm256_set1_epi16(1);
     for (; count > 0; count--, links += length) {
         const uint8_t *from[octet_chain_longest];
         __m256i weights[octet_chain_longest];
         OCTET_UNROLL
         for (size_t i = 0; i < length; i++) {
-            int32_t four;
-            memcpy(&four, links[i].weights, sizeof four);
-            weights[i] = _mm256_set1_epi32(four);
             size_t place = links[i].place;
-            // Else compilers would make a vector of all places, and take it apart again.
             __asm__("" : "+r"(place));
+            weights[i] = chain_broadcast(links[i].weights);
             from[i] = panel + place;
         }
-        OCTET_UNROLL
-        for (size_t v = 0; v < vectors; v++) {
-            __m256i products[octet_chain_longest];
-            OCTET_UNROLL
-            for (size_t i = 0; i < length; i++)
-                products[i] = _mm256_maddubs_epi16(_mm256_load_si256((const __m256i *)(from[i] + 32 * v)), weights[i]);
-            OCTET_UNROLL
-            for (size_t i = 1; i < length; i++) products[0] = _mm256_add_epi16(products[0], products[i]);
-            sums[v] = _mm256_add_epi32(sums[v], _mm256_madd_epi16(products[0], ones));
-        }
+        chain_add(weights, from, sums, length, vectors);
     }
     return links;
 }
@@ -60,12 +111,25 @@ OCTET_INLINE void chain_sum(const octet_chain_tile *t, size_t channel, __m256i *
     for (size_t v = 0; v < vectors; v++)
         sums[v] = t->initial ? _mm256_set1_epi32(t->initial[channel]) : _mm256_load_si256(stored + v);
     const octet_chain_entry *entry = t->entries + channel;
-    const octet_chain_link *links = t->links + entry->start;
-    links = chain_links(links, entry->counts[3], t->panel, sums, 4, vectors);
-    links = chain_links(links, entry->counts[2], t->panel, sums, 3, vectors);
-    links = chain_links(links, entry->counts[1], t->panel, sums, 2, vectors);
-    links = chain_links(links, entry->counts[0], t->panel, sums, 1, vectors);
-    chain_pairs((const octet_chain_pairs *)links, entry->pairs, t->panel, sums, vectors);
+    if (t->links) {
+        const octet_chain_link *links = t->links + entry->start;
+        links = chain_links(links, entry->counts[3], t->panel, sums, 4, vectors);
+        links = chain_links(links, entry->counts[2], t->panel, sums, 3, vectors);
+        links = chain_links(links, entry->counts[1], t->panel, sums, 2, vectors);
+        links = chain_links(links, entry->counts[0], t->panel, sums, 1, vectors);
+        chain_pairs((const octet_chain_pairs *)links, entry->others, t->panel, sums, vectors);
+        return;
+    }
+    const octet_chain_reference *references = t->references + entry->start;
+    const char *weights = t->weights + channel / LANES * t->weights_pitch + channel % LANES * 4;
+    // Chains read the panel in any order: its next one comes in time if it is asked for.
+    const char *next = t->weights + (channel / LANES + 1) * t->weights_pitch + channel % LANES * 64;
+    for (size_t i = 0; i < t->quads * chain_step; i += LANES * 64) _mm_prefetch(next + i, _MM_HINT_T0);
+    references = chain_references(references, entry->counts[3], weights, t->panel, sums, 4, vectors);
+    references = chain_references(references, entry->counts[2], weights, t->panel, sums, 3, vectors);
+    references = chain_references(references, entry->counts[1], weights, t->panel, sums, 2, vectors);
+    references = chain_references(references, entry->counts[0], weights, t->panel, sums, 1, vectors);
+    chain_halves(references, entry->others, weights, t->panel, sums, vectors);
 }
 
 OCTET_INLINE void chain_tile_body(const octet_chain_tile *t, const size_t vectors) {

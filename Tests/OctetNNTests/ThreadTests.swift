@@ -75,6 +75,52 @@ struct ThreadTests {
     #expect(try gradients(3) == one)
   }
 
+  /// Results and gradients.
+  private func expectSameBits(
+    _ name: String, _ shapes: [[Int]], _ body: ([Tensor]) throws -> Tensor
+  ) throws {
+    let operands = try shapes.enumerated().map { try Tensor.random($1, seed: UInt64($0 + 1)) }
+    func found(_ threads: Int) throws -> [[UInt32]] {
+      try withThreads(threads) {
+        let (value, gradients) = try valueAndGradients(at: operands) { operands in
+          let y = try body(operands)
+          return try y.rank == 0 ? y : (y * Tensor.random(y.shape, seed: 9)).reduce(.sum, Array(y.shape.indices))
+        }
+        return try ([value, body(operands)] + gradients).map { try $0.bits }
+      }
+    }
+    let one = try found(1)
+    for threads in [2, 3] { #expect(try found(threads) == one, "\(name), \(threads) threads") }
+  }
+
+  /// Each large enough to be divided.
+  @Test func operationsHaveTheSameBitsOnAnyNumber() throws {
+    let image = [6, 20, 30, 31]
+    let labels = try Tensor((0..<600).map { Int64($0 % 90) }, shape: [600])
+    try expectSameBits("softmax", [[600, 90]]) { try softmax($0[0]) }
+    try expectSameBits("softmax along axis 1", [image]) { try softmax($0[0], axis: 1) }
+    try expectSameBits("logSoftmax", [[600, 90]]) { try logSoftmax($0[0]) }
+    try expectSameBits("crossEntropy", [[600, 90]]) { try crossEntropy($0[0], labels, labelSmoothing: 0.1) }
+    try expectSameBits("bias", [image, [20, 1, 1]]) { try $0[0] + $0[1] }
+    try expectSameBits("rows", [[700, 90], [90]]) { try $0[0] * $0[1] }
+    try expectSameBits("columns", [[90, 700], [90, 1]]) { try $0[0] / ($0[1] + Tensor(Float(2))) }
+    try expectSameBits("few columns", [[40_000, 3], [3]]) { try $0[0] - $0[1] }
+    try expectSameBits("a number", [image, [1]]) { try $0[0] * $0[1] }
+    try expectSameBits("sum", [image]) { try $0[0].reduce(.sum, [0, 1, 2, 3]) }
+    try expectSameBits("mean of images", [image]) { try $0[0].reduce(.mean, [2, 3]) }
+    try expectSameBits("mean in turns", [image]) { try $0[0].reduce(.mean, [0, 2]) }
+    try expectSameBits("maximum", [image]) { try $0[0].reduce(.max, [0]) }
+    try expectSameBits("norm", [[100_000]]) { try $0[0].reduce(.l2, [0]) }
+    try expectSameBits("concat", [image, image]) { try concat($0, axis: 1) }
+    try expectSameBits("depthwise", [image, [20, 1, 3, 3]]) {
+      try conv2d($0[0], weight: $0[1], padding: 1, groups: 20)
+    }
+    try expectSameBits("few images", [[2, 9, 20, 20], [128, 9, 3, 3]]) { try conv2d($0[0], weight: $0[1]) }
+    try expectSameBits("transposed", [[2, 9, 20, 20], [9, 5, 2, 2]]) {
+      try convTranspose2d($0[0], weight: $0[1], stride: 3)
+    }
+  }
+
   // MARK: - Who works
 
   @Test func everyItemIsDoneOnceByWhoeverIsThere() {

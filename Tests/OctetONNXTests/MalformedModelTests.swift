@@ -45,6 +45,37 @@ import Testing
     }
   }
 
+  /// Graphs are parsed some fields at a time: the same comes out as of all at once.
+  @Test func partsOfLargeGraphs() throws {
+    let size = 100_000
+    let names = (0..<12).map { "w\($0)" }
+    let weights = (0..<12).map { (index: Int) -> ProtocolBuffer in
+      let element = withUnsafeBytes(of: Float(index).bitPattern.littleEndian) { Array($0) }
+      return Proto.tensor(names[index], type: 1, [size], raw: Array(repeatElement(element, count: size).joined()))
+    }
+    let sums = (0..<12).map { (index: Int) -> ProtocolBuffer in
+      Proto.node("Add", [index == 0 ? "x" : "s\(index - 1)", names[index]], ["s\(index)"])
+    }
+    let input = Proto.value("x", [size])
+    let whole = Proto.graph(sums, inputs: [input], outputs: ["s11"], initializers: weights)
+    func sum(_ model: [UInt8]) throws -> Float? {
+      let x = try Tensor(repeating: Float(1), shape: [size])
+      return try ONNXModel(bytes: model).graph.replay([x])[0].floats.last
+    }
+    #expect(try sum(Proto.model(whole)) == 67)
+    // A graph in two fields is the sum of both; what this version does not know is left out.
+    let first = Proto.graph(Array(sums[..<5]), inputs: [input], outputs: [], initializers: Array(weights[6...]))
+    let rest = Proto.graph(Array(sums[5...]), inputs: [], outputs: ["s11"], initializers: Array(weights[..<6]))
+    let unknown: [UInt8] = [0xD2, 0x0F, 0x01, 0xFF]
+    let group: [UInt8] = [0xD3, 0x0F, 0x08, 0x01, 0xD4, 0x0F]
+    for between in [[], unknown, group] {
+      let model = Proto.model(first) + between + ProtocolBuffer().adding(7, rest).bytes
+      #expect(try sum(model) == 67)
+    }
+    #expect(error(Proto.model(whole) + [0xD3, 0x0F, 0x08])?.code == .invalidFile)
+    #expect(error(Proto.model(whole) + [0x3A, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F])?.code == .invalidFile)
+  }
+
   @Test func versions() {
     #expect(error(Proto.model(Proto.graph([Self.relu]), opset: 25))?.code == .unsupported)
     #expect(error(Proto.model(Proto.graph([Self.relu]), opset: 6))?.subject == "opset_import")

@@ -1,11 +1,13 @@
 """Compares training with PyTorch's, in interleaved pairs: how long a step takes, and how much memory twenty steps do.
 
 Rows: the CNN of PyTorch's MNIST example, 128 images a step, with SGD and with Adam; a small residual network with batch
-normalization, 32 images of 32 × 32; fake-quantization of 10 million floats with one scale, without and with the mask of
-gradients (in PyTorch: of an x that requires none, or one). Each measurement is a process of its own that makes 20 steps
-after its first 3 (`octet bench training ROW`, and this file as a worker), of which the median counts. Ratios above 1 say
-that Octet is faster; memory is what the peak of resident memory grows by from the loaded network to the end. All with 90 %
-intervals. It judges nothing.
+normalization, 32 images of 32 × 32; inverted residuals (of MobileNetV2, with depthwise convolution), 16 images of 24 × 28 ×
+28; quantization-aware training of the first two, without dropout (in PyTorch: prepare_qat_fx); fake-quantization of 10
+million floats with one scale, without and with the mask of gradients (in PyTorch: of an x that requires none, or one). Each
+measurement is a process of its own that makes 20 steps of which the first 3 do not count (`octet bench training ROW`, and
+this file as a worker), of which the median counts. Ratios above 1 say that Octet is faster; memory is what the peak of
+resident memory grows by from the loaded network to the end. Steps of quantization-aware training take turns with those of
+the same network in float: how much they cost is the median of those ratios. All with 90 % intervals. It judges nothing.
 """
 
 import argparse
@@ -19,9 +21,13 @@ import time
 
 from common import ROOT, cpu_kind, cpu_name, summary
 
-ROWS = {"sgd": [1, 2], "adam": [1, 2], "residual": [1, 2], "fake-quantize": [1], "masked fake-quantize": [1]}
+ROWS = {
+    "sgd": [1, 2], "adam": [1, 2], "residual": [1, 2], "mobile": [1, 2], "qat cnn": [1, 2], "qat residual": [2],
+    "fake-quantize": [1], "masked fake-quantize": [1],
+}
 TARGETS = {("sgd", 2): 1.0, ("adam", 2): 1.0, ("fake-quantize", 1): 15, ("masked fake-quantize", 1): 11}
 MOST_MEMORY = 1.2
+MOST_COST = 1.25
 WARM_UP, STEPS = 3, 20
 
 
@@ -81,9 +87,14 @@ def compare(name, threads, arguments):
         row["octet_mb"] = statistics.median(ours["memory_mb"] for ours, _ in pairs)
         row["pytorch_mb"] = statistics.median(theirs["memory_mb"] for _, theirs in pairs)
         row["memory"] = summary([ours["memory_mb"] / theirs["memory_mb"] for ours, theirs in pairs])
+    if "float_ratio" in pairs[0][0]:
+        row["cost"] = summary([ours["float_ratio"] for ours, _ in pairs])
+        row["pytorch_cost"] = summary([theirs["float_ratio"] for _, theirs in pairs])
     print(f"{name:20} {threads} thread(s): octet {row['octet_ms']:.1f} ms, PyTorch {row['pytorch_ms']:.1f} ms: {ratio(row['speed'])}"
           + (f" (target {row['target']})" if row["target"] else "")
-          + (f"; memory {ratio(row['memory'])} (at most {MOST_MEMORY})" if "memory" in row else ""), flush=True)
+          + (f"; memory {ratio(row['memory'])} (at most {MOST_MEMORY})" if "memory" in row else "")
+          + (f"; of a step in float {ratio(row['cost'])} (at most {MOST_COST}), PyTorch's {ratio(row['pytorch_cost'])}"
+             if "cost" in row else ""), flush=True)
     return row, isa, version
 
 
@@ -112,6 +123,16 @@ def markdown(report):
         memory = [f"{row['octet_mb']:.0f}", f"{row['pytorch_mb']:.0f}", ratio(row["memory"])] if "memory" in row else ["–"] * 3
         cells = [row["row"], row["threads"], f"{row['octet_ms']:.1f}", f"{row['pytorch_ms']:.1f}", ratio(row["speed"])]
         lines.append("| " + " | ".join(map(str, cells + [f"≥ {row['target']}" if row["target"] else "–"] + memory)) + " |")
+    costly = [row for row in report["rows"] if "cost" in row]
+    if costly:
+        lines += [
+            "",
+            f"A step of quantization-aware training ÷ one of the same network in float, which take turns (at most {MOST_COST}):",
+            "",
+            "| row | threads | Octet | PyTorch |",
+            "| --- | --- | --- | --- |",
+        ]
+        lines += [f"| {row['row']} | {row['threads']} | {ratio(row['cost'])} | {ratio(row['pytorch_cost'])} |" for row in costly]
     return "\n".join(lines) + "\n"
 
 
@@ -129,22 +150,42 @@ def work(name, threads):
         x.requires_grad_(name.startswith("masked"))
         times = timed(lambda: torch.fake_quantize_per_tensor_affine(x, 0.02, 128, 0, 255), WARM_UP + STEPS)
         return show(torch, times)
-    network = residual_network(torch) if name == "residual" else mnist_network(torch)
-    network.train()
-    x = torch.rand((32, 3, 32, 32) if name == "residual" else (128, 1, 28, 28)) * 2 - 1
+    kind = name.removeprefix("qat ")
+    shape = {"residual": (32, 3, 32, 32), "mobile": (16, 24, 28, 28)}.get(kind, (128, 1, 28, 28))
+    x = torch.rand(shape) * 2 - 1
     labels = torch.arange(len(x)) % 10
+
+    def stepper(network):
+        network.train()
+        optimizer = (torch.optim.Adam(network.parameters()) if name == "adam"
+                     else torch.optim.SGD(network.parameters(), lr=0.01))
+
+        def step():
+            optimizer.zero_grad()
+            functional.cross_entropy(network(x), labels).backward()
+            optimizer.step()
+
+        return step
+
+    network = {"residual": residual_network, "mobile": mobile_network}.get(kind, mnist_network)(torch)
+    if name.startswith("qat"):
+        from torch.ao.quantization import get_default_qat_qconfig_mapping
+        from torch.ao.quantization.quantize_fx import prepare_qat_fx
+
+        # (Octet's traced graphs have no dropout.)
+        for module in network.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0
+        prepared = prepare_qat_fx(network.train(), get_default_qat_qconfig_mapping("x86"), (x,))
+        steps = [stepper(network), stepper(prepared)]
+        times = [[], []]
+        for _ in range(STEPS):
+            for step, own in zip(steps, times):
+                own += timed(step, 1)
+        ratios = [qat / float_ for float_, qat in zip(*(own[WARM_UP:] for own in times))]
+        return show(torch, times[1], float_ratio=statistics.median(ratios))
     before = peak_memory()
-    if name == "adam":
-        optimizer = torch.optim.Adam(network.parameters())
-    else:
-        optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
-
-    def step():
-        optimizer.zero_grad()
-        functional.cross_entropy(network(x), labels).backward()
-        optimizer.step()
-
-    times = timed(step, STEPS)
+    times = timed(stepper(network), STEPS)
     show(torch, times, memory_mb=peak_memory() - before)
 
 
@@ -196,6 +237,27 @@ def residual_network(torch):
             return self.fc(z.mean((2, 3)))
 
     return Network()
+
+
+def mobile_network(torch):
+    nn = torch.nn
+
+    class InvertedResidual(nn.Module):
+        def __init__(self, inputs, outputs, stride):
+            super().__init__()
+            hidden = 6 * inputs
+            self.conv = nn.Sequential(
+                nn.Conv2d(inputs, hidden, 1, bias=False), nn.BatchNorm2d(hidden), nn.ReLU6(),
+                nn.Conv2d(hidden, hidden, 3, stride, 1, groups=hidden, bias=False), nn.BatchNorm2d(hidden), nn.ReLU6(),
+                nn.Conv2d(hidden, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+            self.is_residual = stride == 1 and inputs == outputs
+
+        def forward(self, x):
+            return x + self.conv(x) if self.is_residual else self.conv(x)
+
+    return nn.Sequential(
+        InvertedResidual(24, 24, 1), InvertedResidual(24, 32, 2), InvertedResidual(32, 32, 1), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(32, 10))
 
 
 main()

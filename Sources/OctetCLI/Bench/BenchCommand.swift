@@ -30,8 +30,9 @@ struct BenchCommand: ParsableCommand {
       watched, and how long it takes to find the parameters afterwards.
 
       'octet bench training [<name> ...]' trains: milliseconds of a step of the CNN of PyTorch's MNIST example, 128 images at a \
-      time (sgd, adam), and of a small residual network (residual), with the memory that 20 steps take; and fake-quantization \
-      of 10 million floats, without and with the mask of gradients.
+      time (sgd, adam), of a small residual network (residual) and of inverted residuals (mobile), with the memory that 20 steps \
+      take; steps of quantization-aware training, in turn with steps in float (qat cnn, qat residual); and fake-quantization of \
+      10 million floats, without and with the mask of gradients.
       """)
 
   @Argument(

@@ -8,8 +8,8 @@ import Octet
   import Darwin
 #endif
 
-/// What a training step costs: the CNN of PyTorch's MNIST example, 128 images of 28 × 28, and a small residual network; both as graphs
-/// too, in float and trained for integers; and fake-quantization of 10 million floats.
+/// What a training step costs: the CNN of PyTorch's MNIST example, 128 images of 28 × 28, a small residual network and blocks of
+/// MobileNetV2; the first two also when they are trained for integers; and fake-quantization of 10 million floats.
 struct TrainingReport: Encodable {
   struct Row: Encodable {
     let name: String
@@ -19,6 +19,9 @@ struct TrainingReport: Encodable {
     /// What the peak of resident memory grew by from before the first step to after the last; of the first row alone, since a
     /// process keeps its peak.
     var memory_mb: Double?
+    /// Steps of the same network in float take turns with these: their median, and that of the ratios of neighbours.
+    var float_ms: Double?
+    var float_ratio: Double?
   }
 
   let cpu: String
@@ -26,9 +29,7 @@ struct TrainingReport: Encodable {
   let rows: [Row]
 
   static let names = [
-    "sgd", "adam", "residual", "float graph", "qat graph", "float residual graph", "qat residual graph",
-    "fake-quantize",
-    "masked fake-quantize",
+    "sgd", "adam", "residual", "mobile", "qat cnn", "qat residual", "fake-quantize", "masked fake-quantize",
   ]
 
   /// - Parameter names: what the names of rows begin with; none: all of them.
@@ -46,13 +47,13 @@ struct TrainingReport: Encodable {
         rows.append(
           try Self.steps("residual", ResidualNet(), [32, 3, 32, 32], threads) { try SGD($0, learningRate: 0.01) })
       }
-      for (kind, map) in [("float", QConfigMap(.float)), ("qat", QConfigMap(.defaultQAT(for: .octet)))] {
-        if isWanted("\(kind) graph") {
-          rows.append(try Self.graphSteps("\(kind) graph", MNISTNet(), [128, 1, 28, 28], threads, map))
-        }
-        if isWanted("\(kind) residual graph") {
-          rows.append(try Self.graphSteps("\(kind) residual graph", ResidualNet(), [32, 3, 32, 32], threads, map))
-        }
+      if isWanted("mobile") {
+        rows.append(
+          try Self.steps("mobile", MobileNet(), [16, 24, 28, 28], threads) { try SGD($0, learningRate: 0.01) })
+      }
+      if isWanted("qat cnn") { rows.append(try Self.qatSteps("qat cnn", { MNISTNet() }, [128, 1, 28, 28], threads)) }
+      if isWanted("qat residual") {
+        rows.append(try Self.qatSteps("qat residual", { ResidualNet() }, [32, 3, 32, 32], threads))
       }
       for name in ["fake-quantize", "masked fake-quantize"] where isWanted(name) {
         rows.append(try Self.fakeQuantization(name, threads, isMasked: name.hasPrefix("masked")))
@@ -70,36 +71,52 @@ struct TrainingReport: Encodable {
   ) throws -> Row {
     try network.initialize(seed: 1)
     network.isTraining = true
-    return try steps(name, shape, threads, optimizer(network.parameters)) { try network($0) }
-  }
-
-  /// The same of a graph that is prepared for quantization-aware training, which has no dropout.
-  private static func graphSteps(
-    _ name: String, _ network: Module, _ shape: [Int], _ threads: Int, _ map: QConfigMap
-  ) throws -> Row {
-    try network.initialize(seed: 1)
-    let prepared = try network.trace(TensorType(.float32, [.symbolic("n")] + shape.dropFirst().map(Dimension.fixed)))
-      .prepareQAT(map)
-    prepared.isTraining = true
-    let optimizer = try SGD([ParameterGroup(prepared.trainableParameters)], learningRate: 0.01)
-    return try steps(name, shape, threads, optimizer) { try prepared($0) }
-  }
-
-  private static func steps(
-    _ name: String, _ shape: [Int], _ threads: Int, _ optimizer: Optimizer, _ network: (Tensor) throws -> Tensor
-  ) throws -> Row {
-    let x = try noise(shape, seed: 2)
-    let labels = try Tensor((0..<shape[0]).map { Int64($0 % 10) }, shape: [shape[0]])
+    let step = try Step(shape, optimizer(network.parameters)) { try network($0) }
     let before = peakMemory
-    var times: [Double] = []
-    for _ in 0..<steps {
+    let times = try (0..<steps).map { _ in try step.time() }
+    let memory = peakMemory - before
+    return Row(name, threads, Array(times.dropFirst(warmUp)), memory_mb: memory)
+  }
+
+  /// Steps of quantization-aware training, each behind one of the same graph in float. (Graphs have no dropout.)
+  private static func qatSteps(_ name: String, _ make: () -> Module, _ shape: [Int], _ threads: Int) throws -> Row {
+    let pair = try [QConfigMap(.float), QConfigMap(.defaultQAT(for: .octet))].map { map in
+      let network = make()
+      try network.initialize(seed: 1)
+      let input = TensorType(.float32, [.symbolic("n")] + shape.dropFirst().map(Dimension.fixed))
+      let prepared = try network.trace(input).prepareQAT(map)
+      prepared.isTraining = true
+      let optimizer = try SGD([ParameterGroup(prepared.trainableParameters)], learningRate: 0.01)
+      return try Step(shape, optimizer) { try prepared($0) }
+    }
+    let times = try (0..<steps).map { _ in try pair.map { try $0.time() } }.dropFirst(warmUp)
+    func median(_ numbers: [Double]) -> Double { numbers.sorted()[numbers.count / 2] }
+    var row = Row(name, threads, times.map { $0[1] }, memory_mb: nil)
+    row.float_ms = median(times.map { $0[0] }) * 1e3
+    row.float_ratio = median(times.map { $0[1] / $0[0] })
+    return row
+  }
+
+  /// A step of training on one batch, again and again.
+  private struct Step {
+    let optimizer: Optimizer
+    let network: (Tensor) throws -> Tensor
+    let x: Tensor
+    let labels: Tensor
+
+    init(_ shape: [Int], _ optimizer: Optimizer, _ network: @escaping (Tensor) throws -> Tensor) throws {
+      (self.optimizer, self.network) = (optimizer, network)
+      x = try noise(shape, seed: 2)
+      labels = try Tensor((0..<shape[0]).map { Int64($0 % 10) }, shape: [shape[0]])
+    }
+
+    /// In seconds.
+    func time() throws -> Double {
       let start = now()
       let (_, gradients) = try valueAndGradients(of: optimizer.parameters) { try crossEntropy(network(x), labels) }
       try optimizer.step(gradients)
-      times.append(now() - start)
+      return now() - start
     }
-    let memory = peakMemory - before
-    return Row(name, threads, Array(times.dropFirst(warmUp)), memory_mb: memory)
   }
 
   private static func fakeQuantization(_ name: String, _ threads: Int, isMasked: Bool) throws -> Row {
@@ -152,9 +169,12 @@ struct TrainingReport: Encodable {
   func show(json: Bool) throws {
     if json { return try printJSON(self) }
     print("\(cpu), \(isa), \(rows.first?.threads == 1 ? "one thread" : "\(rows.first?.threads ?? 0) threads")\n")
-    var table = Table(["row", "best_ms", "median_ms", "memory_mb"], trailing: [1, 2, 3])
+    var table = Table(
+      ["row", "best_ms", "median_ms", "memory_mb", "float_ms", "float_ratio"], trailing: [1, 2, 3, 4, 5])
     for row in rows {
-      table.append(row.name, row.best_ms.formatted(2), row.median_ms.formatted(2), row.memory_mb?.formatted(1) ?? "–")
+      table.append(
+        row.name, row.best_ms.formatted(2), row.median_ms.formatted(2), row.memory_mb?.formatted(1) ?? "–",
+        row.float_ms?.formatted(2) ?? "–", row.float_ratio?.formatted(2) ?? "–")
     }
     print(table)
   }
@@ -204,5 +224,35 @@ private final class ResidualNet: Module {
       Conv2d(inputs, outputs, kernelSize: 3, stride: Size2D(stride, stride), padding: 1, bias: false),
       BatchNorm2d(outputs), ReLU(), Conv2d(outputs, outputs, kernelSize: 3, padding: 1, bias: false),
       BatchNorm2d(outputs))
+  }
+}
+
+/// Three blocks of MobileNetV2, the second with a stride: 24 × 28 × 28 to ten classes.
+private final class MobileNet: Module {
+  let blocks = Sequential(MobileNet.block(24, 24), MobileNet.block(24, 32, stride: 2), MobileNet.block(32, 32))
+  let fc = Linear(32, 10)
+
+  override func forward(_ x: Tensor) throws -> Tensor {
+    try fc(adaptiveAveragePool2d(blocks(x), outputSize: 1).flatten(from: 1))
+  }
+
+  private static func block(_ inputs: Int, _ outputs: Int, stride: Int = 1) -> Module {
+    let hidden = 6 * inputs
+    let layers = Sequential(
+      Conv2d(inputs, hidden, kernelSize: 1, bias: false), BatchNorm2d(hidden), ReLU6(),
+      Conv2d(hidden, hidden, kernelSize: 3, stride: Size2D(stride, stride), padding: 1, groups: hidden, bias: false),
+      BatchNorm2d(hidden), ReLU6(), Conv2d(hidden, outputs, kernelSize: 1, bias: false), BatchNorm2d(outputs))
+    return stride == 1 && inputs == outputs ? Residual(layers) : layers
+  }
+
+  private final class Residual: Module {
+    let conv: Sequential
+
+    init(_ conv: Sequential) {
+      self.conv = conv
+      super.init()
+    }
+
+    override func forward(_ x: Tensor) throws -> Tensor { try x + conv(x) }
   }
 }

@@ -4,25 +4,13 @@ extension Tensor {
   /// The sum over everything that broadcasting from `shape` has repeated: the gradient of a broadcast operand.
   func summed(to shape: [Int]) throws -> Tensor {
     if self.shape == shape { return self }
-    let offsets = BroadcastOffsets(of: shape, to: self.shape)
-    var result = try Tensor(zeros: shape)
-    try result.withUnsafeMutableScalars(as: Float.self) { out in
-      try withUnsafeScalars(as: Float.self) { elements in
-        guard !elements.isEmpty else { return }
-        let run = offsets.run
-        for start in stride(from: 0, to: elements.count, by: run.count) {
-          let to = offsets[start]
-          if run.step == 0 {
-            var sum = 0.0
-            for i in start..<start + run.count { sum += Double(elements[i]) }
-            out[to] += Float(sum)
-          } else {
-            for i in 0..<run.count { out[to + i] += elements[start + i] }
-          }
-        }
-      }
+    return try reduced(to: shape, from: Float(0)) {
+      $0 + Float($1.sum(count: $2))
+    } element: {
+      $0 + $1
+    } merge: {
+      $0 + $1
     }
-    return result
   }
 
   /// The sums over all axes but axis 1, which every channel of a bias has: [n, c, ...] to [c].

@@ -68,6 +68,15 @@ extension UnsafePointer<Float> {
     }
   }
 
+  /// Σ factor · x
+  package func product(with factor: UnsafePointer<Float>, count: Int) -> Double {
+    OctetCore.sum(count) {
+      factor.eight($0) * eight($0)
+    } _: {
+      factor[$0] * self[$0]
+    }
+  }
+
   /// Σ factor · (x − centre)
   package func product(with factor: UnsafePointer<Float>, from centre: Float, count: Int) -> Double {
     OctetCore.sum(count) {

@@ -58,18 +58,33 @@ extension Op {
     public func evaluate(_ inputs: [Tensor?]) throws -> [Tensor] {
       let x = inputs[0]!
       let shape = try outputTypes([x.type])[0].fixedShape!
+      return switch x.dtype.byteCount(of: 1) {
+      case 1: [repeated(x, shape, UInt8.self)]
+      case 2: [repeated(x, shape, UInt16.self)]
+      case 4: [repeated(x, shape, UInt32.self)]
+      default: [repeated(x, shape, UInt64.self)]
+      }
+    }
+
+    /// - Parameter type: one as wide as an element.
+    private func repeated<Element: FixedWidthInteger>(_ x: Tensor, _ shape: [Int], _ type: Element.Type) -> Tensor {
       let offsets = BroadcastOffsets(of: x.shape, to: shape)
-      let width = x.dtype.byteCount(of: 1)
+      let run = offsets.run
       var result = Tensor(uninitialized: shape, dtype: x.dtype)
       result.withUnsafeMutableBytes { out in
         x.withUnsafeBytes { bytes in
-          for i in 0..<elementCount(of: shape) {
-            (out.baseAddress! + i * width).copyMemory(
-              from: bytes.baseAddress! + offsets[i] * width, byteCount: width)
+          guard let out = out.assumingMemoryBound(to: type).baseAddress,
+            let x = bytes.assumingMemoryBound(to: type).baseAddress
+          else { return }
+          concurrently(elements: elementCount(of: shape)) { range in
+            forEachRun(of: run.count, in: range) { start, first, count in
+              let (out, x) = (out + start + first, x + offsets[start] + first * run.step)
+              if run.step == 1 { out.update(from: x, count: count) } else { out.update(repeating: x[0], count: count) }
+            }
           }
         }
       }
-      return [result]
+      return result
     }
   }
 }

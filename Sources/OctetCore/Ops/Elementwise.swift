@@ -187,35 +187,6 @@ package func wholePower<Number: FixedWidthInteger>(_ x: Number, _ y: Number) -> 
 /// The system's function: inside `Op.Binary` its name is that of a case.
 private func power(_ x: Double, _ y: Double) -> Double { pow(x, y) }
 
-/// A function of two tensors' elements, with broadcasting.
-@inline(__always)
-func combine<Element: TensorScalar, Result: TensorScalar>(
-  _ a: Tensor, _ b: Tensor, _ function: (Element, Element) -> Result
-) throws -> Tensor {
-  let shape = try broadcast(a.type.shape, b.type.shape).map { $0.size! }
-  var result = Tensor(uninitialized: shape, dtype: Result.dtype)
-  try result.withUnsafeMutableScalars(as: Result.self) { out in
-    try a.withUnsafeScalars(as: Element.self) { x in
-      try b.withUnsafeScalars(as: Element.self) { y in
-        if a.shape == b.shape {
-          for i in out.indices { out[i] = function(x[i], y[i]) }
-        } else {
-          let offsetsA = BroadcastOffsets(of: a.shape, to: shape)
-          let offsetsB = BroadcastOffsets(of: b.shape, to: shape)
-          let (runA, runB) = (offsetsA.run, offsetsB.run)
-          let count = min(runA.count, runB.count)
-          guard !out.isEmpty else { return }
-          for start in stride(from: 0, to: out.count, by: count) {
-            let (i, j) = (offsetsA[start], offsetsB[start])
-            for k in 0..<count { out[start + k] = function(x[i + k * runA.step], y[j + k * runB.step]) }
-          }
-        }
-      }
-    }
-  }
-  return result
-}
-
 // MARK: - Gradients
 
 extension Op.Clip {

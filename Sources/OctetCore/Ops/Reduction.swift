@@ -64,9 +64,18 @@ extension Op {
       case .max: result = try fold(x, reduced, from: -Float.infinity) { $1 > $0 || $1.isNaN ? $1 : $0 }
       case .min: result = try fold(x, reduced, from: Float.infinity) { $1 < $0 || $1.isNaN ? $1 : $0 }
       case .prod: result = try fold(x, reduced, from: Float(1)) { $0 * $1 }
-      case .l1: result = try fold(x, reduced, from: Float(0)) { $0 + Swift.abs($1) }
+      case .l1:
+        result = try fold(x, reduced, from: Float(0)) {
+          $0 + Swift.abs($1)
+        } merge: {
+          $0 + $1
+        }
       case .l2:
-        result = try fold(x, reduced, from: Float(0)) { $0 + $1 * $1 }
+        result = try fold(x, reduced, from: Float(0)) {
+          $0 + $1 * $1
+        } merge: {
+          $0 + $1
+        }
         result = try apply(.unary(.sqrt), to: result)
       case .logSumExp:
         // Less the maximum, so that nothing overflows; a maximum of ±∞ stays as it is.
@@ -90,23 +99,22 @@ extension Op {
       }
     }
 
-    /// All elements along the axes as one number, which `start` begins; the axes are kept.
+    /// All elements along the axes as one number, which `start` begins; the axes are kept. Parts of them are put together by
+    /// the function itself, unless another one is given.
     @inline(__always)
     private func fold<Number: TensorScalar>(
-      _ x: Tensor, _ reduced: Set<Int>, from start: Number, _ function: (Number, Number) -> Number
+      _ x: Tensor, _ reduced: Set<Int>, from start: Number, _ function: (Number, Number) -> Number,
+      merge: ((Number, Number) -> Number)? = nil
     ) throws -> Tensor {
-      let kept = x.shape.enumerated().map { reduced.contains($0) ? 1 : $1 }
-      var result = try Tensor(repeating: start, shape: kept)
-      let offsets = BroadcastOffsets(of: kept, to: x.shape)
-      try result.withUnsafeMutableScalars(as: Number.self) { out in
-        try x.withUnsafeScalars(as: Number.self) { x in
-          for i in x.indices {
-            let offset = offsets[i]
-            out[offset] = function(out[offset], x[i])
-          }
-        }
+      try x.reduced(to: x.shape.enumerated().map { reduced.contains($0) ? 1 : $1 }, from: start) { number, x, count in
+        var number = number
+        for i in 0..<count { number = function(number, x[i]) }
+        return number
+      } element: {
+        function($0, $1)
+      } merge: {
+        merge?($0, $1) ?? function($0, $1)
       }
-      return result
     }
   }
 

@@ -49,7 +49,7 @@ extension Op {
       let type = try outputTypes(inputs.map { $0?.type })[0]
       let axis = try type.axis(axis)
       let shape = type.fixedShape!
-      var result = try Tensor(zeros: shape, dtype: type.dtype)
+      var result = Tensor(uninitialized: shape, dtype: type.dtype)
       guard type.dtype.bitWidth >= 8 else {
         throw OctetError(.unsupported, "concat", expected: "elements of whole bytes", found: type.dtype.rawValue)
       }
@@ -60,10 +60,10 @@ extension Op {
         for input in inputs {
           let block = input!.shape[axis] * inner
           input!.withUnsafeBytes { bytes in
-            for row in 0..<(block == 0 ? 0 : outer) {
-              UnsafeMutableRawBufferPointer(rebasing: out[(row * shape[axis] * inner + offset)...])
-                .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[row * block..<(row + 1) * block]))
-            }
+            guard outer * block > 0 else { return }
+            copyRows(
+              outer, of: block, from: bytes.baseAddress!, every: block, to: out.baseAddress! + offset,
+              every: shape[axis] * inner)
           }
           offset += block
         }
@@ -249,8 +249,40 @@ extension Op {
 extension Op.Concat {
   public func pullback(_ inputs: [Tensor?], _ results: [Tensor], wanted: [Bool]) throws -> Pullback? {
     let axis = try results[0].type.axis(axis)
-    let split = Op.Split(inputs.map { $0!.shape[axis] }, axis: axis)
-    return { try split.evaluate($0) }
+    let shapes = inputs.map { $0!.shape }
+    return { gradients in
+      let gradient = gradients[0]!
+      let inner = gradient.dtype.byteCount(of: elementCount(of: Array(gradient.shape[(axis + 1)...])))
+      let outer = elementCount(of: Array(gradient.shape[..<axis]))
+      var offset = 0
+      return shapes.indices.map { index in
+        let block = shapes[index][axis] * inner
+        defer { offset += block }
+        guard wanted[index] else { return nil }
+        var part = Tensor(uninitialized: shapes[index], dtype: gradient.dtype)
+        part.withUnsafeMutableBytes { out in
+          gradient.withUnsafeBytes { bytes in
+            guard outer * block > 0 else { return }
+            copyRows(
+              outer, of: block, from: bytes.baseAddress! + offset, every: gradient.shape[axis] * inner,
+              to: out.baseAddress!, every: block)
+          }
+        }
+        return part
+      }
+    }
+  }
+}
+
+/// Rows of `size` bytes, which begin so many bytes apart, concurrently.
+private func copyRows(
+  _ rows: Int, of size: Int, from: UnsafeRawPointer, every step: Int, to: UnsafeMutableRawPointer, every newStep: Int
+) {
+  let count = max((1 << 17) / size, 1)
+  concurrently((rows + count - 1) / count) { item in
+    for row in item * count..<min((item + 1) * count, rows) {
+      (to + row * newStep).copyMemory(from: from + row * step, byteCount: size)
+    }
   }
 }
 

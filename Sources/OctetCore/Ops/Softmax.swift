@@ -29,15 +29,16 @@ extension Op {
       try result.withUnsafeMutableScalars(as: Float.self) { out in
         try x.withUnsafeScalars(as: Float.self) { x in
           guard let from = x.baseAddress, let to = out.baseAddress, !x.isEmpty else { return }
-          if inner == 1 { return softmax(from, x.count / size, size, to) }
-          // Rows along the axis, there and back.
           let block = size * inner
-          let rows = UnsafeMutablePointer<Float>.allocate(capacity: 2 * block)
-          defer { rows.deallocate() }
-          for start in stride(from: 0, to: x.count, by: block) {
-            kernels.to_nhwc_f32(from + start, size, inner, rows)
-            softmax(rows, inner, size, rows + block)
-            kernels.to_nchw_f32(rows + block, size, inner, to + start)
+          // Rows along the axis, there and back.
+          concurrently(rowsOf: block, x.count / block, scratch: inner == 1 ? 0 : 2 * block) { blocks, rows in
+            let first = blocks.lowerBound * block
+            if inner == 1 { return softmax(from + first, blocks.count, size, to + first) }
+            for start in stride(from: first, to: blocks.upperBound * block, by: block) {
+              kernels.to_nhwc_f32(from + start, size, inner, rows)
+              softmax(rows, inner, size, rows + block)
+              kernels.to_nchw_f32(rows + block, size, inner, to + start)
+            }
           }
         }
       }
@@ -55,18 +56,46 @@ extension Op.Softmax {
     let (axis, isLogarithm) = (try y.type.axis(axis), isLogarithm)
     return { gradients in
       let probabilities = isLogarithm ? try exp(y) : y
+      let size = y.shape[axis]
+      let inner = elementCount(of: Array(y.shape[(axis + 1)...]))
+      let block = size * inner
       var dx = gradients[0]!
       try dx.withUnsafeMutableScalars(as: Float.self) { dx in
         try probabilities.withUnsafeScalars(as: Float.self) { p in
-          forEachLine(of: y.shape, axis: axis) { _, start, count, step in
-            let line = stride(from: start, to: start + count * step, by: step)
-            var sum: Float = 0
-            for i in line { sum += isLogarithm ? dx[i] : dx[i] * p[i] }
-            for i in line { dx[i] = isLogarithm ? dx[i] - p[i] * sum : p[i] * (dx[i] - sum) }
+          guard let dx = dx.baseAddress, let from = p.baseAddress, !p.isEmpty else { return }
+          concurrently(rowsOf: block, p.count / block, scratch: inner) { blocks, sums in
+            for start in stride(from: blocks.lowerBound * block, to: blocks.upperBound * block, by: block) {
+              let (dx, p) = (dx + start, from + start)
+              if inner == 1 {
+                let sum = Float(isLogarithm ? UnsafePointer(dx).sum(count: size) : p.product(with: dx, count: size))
+                for i in 0..<size { dx[i] = isLogarithm ? dx[i] - p[i] * sum : p[i] * (dx[i] - sum) }
+                continue
+              }
+              sums.update(repeating: 0, count: inner)
+              for row in stride(from: 0, to: block, by: inner) {
+                for i in 0..<inner { sums[i] += isLogarithm ? dx[row + i] : dx[row + i] * p[row + i] }
+              }
+              for row in stride(from: 0, to: block, by: inner) {
+                for i in 0..<inner {
+                  let (dy, p) = (dx[row + i], p[row + i])
+                  dx[row + i] = isLogarithm ? dy - p * sums[i] : p * (dy - sums[i])
+                }
+              }
+            }
           }
         }
       }
       return [dx]
     }
+  }
+}
+
+/// Rows of so many elements, as many at a time as are worth a thread, and scratch for so many floats.
+private func concurrently(
+  rowsOf size: Int, _ count: Int, scratch: Int, _ body: (_ rows: Range<Int>, UnsafeMutablePointer<Float>) -> Void
+) {
+  let step = max((1 << 15) / size, 1)
+  concurrently((count + step - 1) / step, scratch: scratch * MemoryLayout<Float>.stride) { item, scratch in
+    body(item * step..<min((item + 1) * step, count), scratch.assumingMemoryBound(to: Float.self))
   }
 }

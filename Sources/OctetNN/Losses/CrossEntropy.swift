@@ -92,9 +92,32 @@ private struct ClassTargets {
   }
 
   func loss(_ logProbabilities: Tensor) throws -> Tensor {
-    // What does not count adds nothing, even if it is impossible (−∞).
-    let zero = try Tensor(Float(0))
-    let sum = try `where`(shares .== zero, zero, logProbabilities * shares).reduce(.sum, Array(shares.shape.indices))
-    return try sum * Tensor(-1 / total)
+    try WeightedSum()(logProbabilities, shares) * Tensor(-1 / total)
+  }
+}
+
+/// Σ x · share, a number. What does not count adds nothing, even if it is impossible (−∞).
+private struct WeightedSum: DifferentiableFunction {
+  func outputType(_ inputs: [TensorType]) throws -> TensorType { TensorType(.float32, []) }
+
+  func forward(_ inputs: [Tensor]) throws -> Tensor {
+    try inputs[0].withUnsafeScalars(as: Float.self) { x in
+      try inputs[1].withUnsafeScalars(as: Float.self) { shares in
+        let size = 1 << 15
+        var sums = [Double](repeating: 0, count: (x.count + size - 1) / size)
+        sums.withUnsafeMutableBufferPointer { sums in
+          concurrently(sums.count) { part in
+            for i in part * size..<min((part + 1) * size, x.count) where shares[i] != 0 {
+              sums[part] += Double(x[i] * shares[i])
+            }
+          }
+        }
+        return try Tensor(Float(sums.reduce(0, +)))
+      }
+    }
+  }
+
+  func backward(_ gradient: Tensor, inputs: [Tensor], result: Tensor) throws -> [Tensor?] {
+    [try inputs[1] * gradient, nil]
   }
 }
