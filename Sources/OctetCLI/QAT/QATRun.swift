@@ -29,7 +29,8 @@ final class QATRun {
     self.loss = loss
     // Sums apart: in an .onnx file they are integer operations for others too.
     let residuals = !isONNX(command.output)
-    let source = try naming(model.path) { try model.graph.foldingConstants() }
+    // What is trained on is how the model is now: without dropout, which most files have lost anyway.
+    let source = try naming(model.path) { try model.graph.removingDropout().foldingConstants() }
     let isBatched = try source.takesBatches(of: command.batch, model.path)
     let targets = QATTargets(of: source, logits: loss != .mse)
     try targets.check(loss, source, model.path)

@@ -5,7 +5,7 @@ import OctetGraph
 // What a graph that was prepared for training can do besides. Prepared for static quantization, it has nothing to switch, and
 // says so.
 extension PreparedGraph {
-  /// Whether batch normalization goes by the batch, and observers watch. It is off at first.
+  /// Whether dropout drops, batch normalization goes by the batch, and observers watch. It is off at first.
   public var isTraining: Bool {
     get { trained?.isTraining ?? false }
     set { trained?.isTraining = newValue }
@@ -16,6 +16,9 @@ extension PreparedGraph {
   public var trainableParameters: [Parameter] {
     get throws { try (trained?.parameters ?? []) + fakeQuantizes.flatMap { try $0.fake.parameters } }
   }
+
+  /// Starts the random numbers of dropout: what it drops from then on follows from the seed.
+  public func reseed(_ seed: UInt64) { trained?.draws = DropoutDraws(seed: seed) }
 
   /// What rounds the weight of a layer, by the name of the node or module; `nil` if it stays in float. (PyTorch's
   /// `layer.weight_fake_quant`; ``sites`` has its `layer.activation_post_process`.)
@@ -108,7 +111,7 @@ extension PreparedGraph {
   private static let scalesName = "fake_quantize"
 
   /// Everything that is needed to go on training as if nothing had happened: parameters and statistics by name, and under one
-  /// more name what observers have seen, and what is switched off.
+  /// more name what observers have seen, what is switched off, and where the random numbers of dropout stand.
   ///
   /// - Throws: `OctetError` (`unsupported`) in a graph that was prepared for static quantization.
   public var state: [String: Tensor] {
@@ -118,7 +121,8 @@ extension PreparedGraph {
       }
       var state = trained.graph.parameters.mapValues(\.value)
       let saved = SavedTraining(
-        frozen: trained.frozen.sorted(), fakeQuantizes: try fakeQuantizes.map { try $0.fake.saved() })
+        frozen: trained.frozen.sorted(), fakeQuantizes: try fakeQuantizes.map { try $0.fake.saved() },
+        draws: trained.draws)
       let encoder = JSONEncoder()
       encoder.outputFormatting = .sortedKeys
       let text = Array(try encoder.encode(saved))
@@ -162,6 +166,7 @@ extension PreparedGraph {
     for (fake, state) in zip(fakes, saved.fakeQuantizes) { try naming(fake.name) { try fake.fake.check(state) } }
     for (fake, state) in zip(fakes, saved.fakeQuantizes) { try fake.fake.load(state) }
     trained!.frozen = Set(saved.frozen)
+    trained!.draws = saved.draws
     for (name, parameter) in trained!.graph.parameters { parameter.value = state[name]! }
   }
 }
@@ -170,4 +175,5 @@ private struct SavedTraining: Codable {
   let frozen: [String]
   /// Those of sites, then those of weights, in order.
   let fakeQuantizes: [FakeQuantize.Saved]
+  let draws: DropoutDraws
 }
