@@ -78,18 +78,7 @@ final class QATRun {
 
   private static func configs(_ command: QATCommand) throws -> QConfigMap {
     if let path = command.qconfig, path.hasSuffix(".json") { return try QConfigMap(contentsOf: path) }
-    let backend = try Backend(named: command.qconfig ?? "octet")
-    var config = QConfig.defaultQAT(for: backend)
-    if command.bits == 4 {
-      // Of 16 integers every one counts: they go by the weights as they are, not as they were on average.
-      config.weight =
-        config.weight is MovingAveragePerChannelMinMaxObserver
-        ? MovingAveragePerChannelMinMaxObserver(
-          axis: 0, averagingConstant: 1, dtype: .int8, scheme: .symmetric, quantMin: -8, quantMax: 7)
-        : MovingAverageMinMaxObserver(
-          averagingConstant: 1, dtype: .int8, scheme: .symmetric, quantMin: -8, quantMax: 7)
-    }
-    var map = QConfigMap(config)
+    var map = QConfigMap(try .aware(Backend(named: command.qconfig ?? "octet"), bits: command.bits))
     for glob in command.skip { map[glob] = .float }
     return map
   }

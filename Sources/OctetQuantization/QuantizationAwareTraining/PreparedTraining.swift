@@ -73,7 +73,7 @@ extension PreparedGraph {
     let trained = try requireTrained(glob)
     if glob == "*" { return fakeQuantizes.map(\.fake) }
     var found: [FakeQuantize] = []
-    for input in graph.inputs where QConfigMap.matches(glob, Node(input: input.name)) {
+    for input in graph.inputs where QConfigMap.matches(glob, input.name) {
       if let site = sites.index(ofValue: input.name) { found.append(sites[site].fakeQuantize!) }
     }
     for node in graph.nodes where QConfigMap.matches(glob, node) {
@@ -98,11 +98,6 @@ extension PreparedGraph {
       .unknownName, glob, expected: "a pattern that matches a \(wanted): \(nearNames(to: glob, in: Set(names)))",
       found: "no match")
   }
-}
-
-extension Node {
-  /// A name to compare with patterns.
-  fileprivate init(input: String) { self.init(name: input, op: .unary(.relu), inputs: [], outputs: []) }
 }
 
 // MARK: - State

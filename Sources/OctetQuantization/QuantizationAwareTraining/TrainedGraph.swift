@@ -157,12 +157,9 @@ final class TrainedGraph {
 
   /// A weight rounded to its scales, which go by outputs.
   func rounded(_ weight: Tensor, of node: Node, _ fake: FakeQuantize, observing: Bool) throws -> Tensor {
-    let outputsFirst = [1, 0] + Array(2..<max(weight.rank, 2))
-    let isTransposed = node.weightPlace?.axis == 1
-    let weight = isTransposed ? try weight.transpose(outputsFirst) : weight
+    let weight = try node.outputsFirst(weight)
     if observing { try fake.observe(weight) }
-    let rounded = try roundedIfObserved(weight, fake)
-    return isTransposed ? try rounded.transpose(outputsFirst) : rounded
+    return try node.outputsFirst(roundedIfObserved(weight, fake))
   }
 
   /// - Throws: `OctetError` (`notObserved`) if that has no scale yet: rounding would destroy everything.
@@ -180,12 +177,9 @@ final class TrainedGraph {
   func observeWeights() throws {
     for node in graph.nodes {
       guard let fake = weights[node.name] else { continue }
-      var weight = graph.parameters[node.inputs[node.roundedOperand(in: graph)]!]!.value
-      if let normalization = normalizations[node.name] {
-        weight = try node.weight(weight, times: normalization.factor(isDividedBy: false))
-      }
-      if node.weightPlace?.axis == 1 { weight = try weight.transpose([1, 0] + Array(2..<weight.rank)) }
-      try naming(node.name) { try fake.observe(weight) }
+      let weight = graph.parameters[node.inputs[node.roundedOperand(in: graph)]!]!.value
+      let factor = try normalizations[node.name]?.factor(isDividedBy: false)
+      try naming(node.name) { try fake.observe(node.outputsFirst(node.weight(weight, times: factor))) }
     }
   }
 
@@ -250,8 +244,14 @@ extension Node {
     }
   }
 
-  /// The weight of a layer with the numbers for each output channel multiplied by a factor.
-  fileprivate func weight(_ weight: Tensor, times factor: Tensor) throws -> Tensor {
+  /// The weight of a layer with outputs along the first axis; and turned back, which is the same.
+  fileprivate func outputsFirst(_ weight: Tensor) throws -> Tensor {
+    weightPlace?.axis == 1 ? try weight.transpose([1, 0] + Array(2..<weight.rank)) : weight
+  }
+
+  /// The weight of a layer with the numbers for each output channel multiplied by a factor, if there is one.
+  fileprivate func weight(_ weight: Tensor, times factor: Tensor?) throws -> Tensor {
+    guard let factor else { return weight }
     guard case .convTranspose(let payload) = op else {
       return try weight * factor.reshape([-1] + [Int](repeating: 1, count: weight.rank - 1))
     }
