@@ -43,7 +43,7 @@ struct Lowering {
   }
 
   init(_ source: consuming Graph) throws {
-    var graph = try source.validated()
+    var graph = try source.validated().removingDropout()
     _ = consume source
     for (name, parameter) in graph.parameters { views[name] = .constant(parameter.value) }
     graph.parameters = [:]
@@ -268,7 +268,7 @@ struct Lowering {
       try lowerSelection(node, layout: .nhwc) {
         ResizeStep(name: node.name, inputs: $0, output: $1, attributes: resize, isInteger: $2)
       }
-    case .batchNormalization, .pad, .compare, .where, .cast, .positions, .argmax, .topK, .custom:
+    case .batchNormalization, .pad, .compare, .where, .cast, .positions, .argmax, .topK, .dropout, .custom:
       try lowerReference(node)
     }
   }

@@ -6,7 +6,7 @@ struct OpRecord: Codable {
 
   private enum Name: String, Codable {
     case conv, convTranspose, linear, matmul, batchNormalization, normalize
-    case unary, clip, prelu, binary, compare, `where`, cast, softmax
+    case unary, clip, prelu, binary, compare, `where`, cast, softmax, dropout
     case pool, adaptiveAveragePool, resize, concat, split, slice, gather, positions
     case reshape, flatten, squeeze, unsqueeze, expand, transpose, pad, reduce, argmax, topK
     case recurrent, quantizeLinear, dequantizeLinear, dynamicQuantize
@@ -39,6 +39,7 @@ struct OpRecord: Codable {
       case .where: .where(try attributes(Op.Where.self))
       case .cast: .cast(try attributes(Op.Cast.self))
       case .softmax: .softmax(try attributes(Op.Softmax.self))
+      case .dropout: .dropout(try attributes(Op.Dropout.self))
       case .pool: .pool(try attributes(Op.Pool.self))
       case .adaptiveAveragePool: .adaptiveAveragePool(try attributes(Op.AdaptiveAveragePool.self))
       case .resize: .resize(try attributes(Op.Resize.self))
@@ -85,6 +86,7 @@ struct OpRecord: Codable {
     case .where(let payload): try encode(.where, payload)
     case .cast(let payload): try encode(.cast, payload)
     case .softmax(let payload): try encode(.softmax, payload)
+    case .dropout(let payload): try encode(.dropout, payload)
     case .pool(let payload): try encode(.pool, payload)
     case .adaptiveAveragePool(let payload): try encode(.adaptiveAveragePool, payload)
     case .resize(let payload): try encode(.resize, payload)

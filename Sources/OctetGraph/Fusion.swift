@@ -8,20 +8,20 @@ extension Graph {
   /// normalization with fixed statistics is folded into weight and bias (`W' = W·γ/√(σ² + ε)`,
   /// `b' = (b − μ)·γ/√(σ² + ε) + β`), whose values are new parameters from then on. So are constants for each channel
   /// that are added or multiplied. Functions that are spelled out (`x · sigmoid(x)`, `x · min(max(x + 3, 0), 6) / 6`,
-  /// `x · (1 + erf(x / √2)) / 2`) become the one that they are.
+  /// `x · (1 + erf(x / √2)) / 2`) become the one that they are. Dropout is left out.
   ///
   /// - Parameter residuals: whether the sum of a convolution and another value becomes part of the convolution. In
   ///   integers that is one rounding less; but only Octet has such an operation. Left apart, sum and operands are
   ///   quantized each, as other programs do it: files for ONNX Runtime want that.
   public func fused(residuals: Bool = true) throws -> Graph {
-    try fused(residuals: residuals, keepingNormalization: false)
+    try fused(residuals: residuals, forTraining: false)
   }
 
-  /// The same; batch normalization that a network may still train stays a node of its own, if asked for. Fusing the result
-  /// folds it.
-  package func fused(residuals: Bool, keepingNormalization: Bool) throws -> Graph {
+  /// The same; for training, dropout stays, and batch normalization that a network may still train is a node of its own.
+  /// Fusing the result leaves out the one and folds the other.
+  package func fused(residuals: Bool, forTraining: Bool) throws -> Graph {
     // What no output needs must not keep a chain apart.
-    var graph = try removingDeadNodes().fusingFunctions()
+    var graph = try (forTraining ? self : removingDropout()).removingDeadNodes().fusingFunctions()
     // One pass in order suffices: what a node takes in stands behind it. After each fusion, look at the same node again.
     var index = 0
     var consumers = graph.consumers
@@ -29,7 +29,7 @@ extension Graph {
       let next = graph.nodes[index].outputs.first.flatMap { consumers[$0]?.first }
       do {
         guard let next else { throw Obstacle(reason: "nothing uses \(graph.nodes[index].name)") }
-        if keepingNormalization, try graph.canTrainNormalization(next, behind: index) {
+        if forTraining, try graph.canTrainNormalization(next, behind: index) {
           throw Obstacle(reason: "\(graph.nodes[next].name) trains")
         }
         // A residual moves the node to where the addition stood: it is met again there.

@@ -21,6 +21,9 @@ extension Graph {
     weight: any Observer = PerChannelMinMaxObserver(axis: 0, dtype: .int8, scheme: .symmetric),
     activations: Op.DynamicQuantize = Op.DynamicQuantize(), except exceptions: [String] = []
   ) throws -> (graph: Graph, report: ConversionReport) {
+    if hasDropout {
+      return try removingDropout().quantizeDynamic(kinds, weight: weight, activations: activations, except: exceptions)
+    }
     let possible: [Op.Kind] = [.linear, .lstm, .gru, .conv, .convTranspose, .gather]
     if let kind = kinds.filter({ !possible.contains($0) }).map(\.rawValue).min() {
       throw OctetError(

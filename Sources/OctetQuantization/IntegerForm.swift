@@ -67,7 +67,7 @@ enum IntegerForm {
     case .pool(let pool) where pool.clipsWindowsToPadding:
       return .none("rounded up, its windows count different numbers of elements")
     case .pool, .clip, .concat, .reshape, .flatten, .squeeze, .unsqueeze, .transpose, .expand, .slice, .split, .gather,
-      .resize:
+      .resize, .dropout:
       return .shares
     case .unary(.relu):
       return .shares
@@ -142,7 +142,7 @@ extension Node {
     case .linear, .batchNormalization, .convTranspose, .normalize, .prelu, .gather: [inputs[0]].compactMap { $0 }
     case .matmul, .unary, .clip, .binary, .compare, .where, .cast, .softmax, .pool, .adaptiveAveragePool, .resize,
       .concat, .split, .slice, .reshape, .flatten, .squeeze, .unsqueeze, .expand, .transpose, .pad, .reduce, .argmax,
-      .topK, .positions, .quantizeLinear, .dequantizeLinear, .dynamicQuantize, .custom:
+      .topK, .positions, .dropout, .quantizeLinear, .dequantizeLinear, .dynamicQuantize, .custom:
       inputs.compactMap { $0 }
     case .recurrent:
       [Op.Recurrent.Place.x, Op.Recurrent.Place.state, Op.Recurrent.Place.cell].compactMap {
@@ -183,7 +183,7 @@ extension Node {
     case .gather: (0, 0)
     case .matmul, .batchNormalization, .normalize, .unary, .clip, .prelu, .binary, .compare, .where, .cast, .softmax,
       .pool, .adaptiveAveragePool, .resize, .concat, .split, .slice, .reshape, .flatten, .squeeze, .unsqueeze, .expand,
-      .transpose, .pad, .reduce, .argmax, .topK, .positions, .recurrent, .quantizeLinear, .dequantizeLinear,
+      .transpose, .pad, .reduce, .argmax, .topK, .positions, .dropout, .recurrent, .quantizeLinear, .dequantizeLinear,
       .dynamicQuantize, .custom:
       nil
     }

@@ -5,11 +5,12 @@ extension Graph {
   /// Gives every value that will be quantized a site with an observer, beside the graph.
   ///
   /// Fuse first: ``fused(residuals:)`` leaves fewer values to quantize. Operations that only move or select values (pooling,
-  /// concatenation, reshaping, ReLU on its own …) share one site between operands and result.
+  /// concatenation, reshaping, ReLU on its own …) share one site between operands and result. Dropout is left out.
   ///
   /// - Throws: `OctetError`: `unknownName` if a pattern of the map matches nothing; `invalidArgument` if a QConfig
   ///   lacks the weight observer that a node needs; `notANumber` for a weight with a NaN.
   public func prepare(_ map: QConfigMap) throws -> PreparedGraph {
+    if hasDropout { return try removingDropout().prepare(map) }
     try map.check(against: self)
     var assignments: [String: PreparedGraph.Assignment] = [:]
     var groups = ValueGroups()

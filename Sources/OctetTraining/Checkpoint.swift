@@ -2,8 +2,8 @@ import Foundation
 import OctetCore
 import OctetFormats
 
-/// A checkpoint is a safetensors file: `network.<name>`, `optimizer.<name>` and, if the best epoch is kept, `best.<name>`; in the
-/// metadata, as JSON, where training stands.
+/// A checkpoint is a safetensors file: `network.<name>`, `optimizer.<name>` and, if the best epoch is kept and the network is no
+/// longer as it was then, `best.<name>`; in the metadata, as JSON, where training stands.
 extension Trainer {
   private static let metadataKey = "octet.checkpoint"
 
@@ -13,6 +13,8 @@ extension Trainer {
     let data: DataDescription?
     let history: History
     let position: Position
+    /// Whether the network is what is kept as the best.
+    let isAtBest: Bool
   }
 
   /// Writes a checkpoint, whole or not at all: everything that is needed to go on as if nothing had happened. It may be
@@ -24,10 +26,12 @@ extension Trainer {
     func add(_ state: [String: Tensor], _ prefix: String) {
       for (name, tensor) in state { tensors["\(prefix).\(name)"] = tensor }
     }
-    try add(network.state, "network")
+    let state = try network.state
+    let isAtBest = best.map { $0.keys == state.keys && $0.allSatisfy { $1.hasSameBytes(as: state[$0]!) } } ?? false
+    add(state, "network")
     try add(optimizer.stateDict, "optimizer")
-    if let best { add(best, "best") }
-    let standing = Standing(seed: seed, data: data, history: history, position: position)
+    if let best, !isAtBest { add(best, "best") }
+    let standing = Standing(seed: seed, data: data, history: history, position: position, isAtBest: isAtBest)
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
     let json = String(decoding: try encoder.encode(standing), as: UTF8.self)
@@ -70,7 +74,7 @@ extension Trainer {
             (String($0.key.dropFirst(prefix.count + 1)), $0.value)
           })
       }
-      let (old, best) = (try network.state, state("best"))
+      let (old, best) = (try network.state, state(standing.isAtBest ? "network" : "best"))
       do {
         // What is loaded last stays; that the best one fits has to be known as well.
         if !best.isEmpty { try naming("best") { try network.load(best) } }
@@ -83,5 +87,11 @@ extension Trainer {
       (history, self.position, data) = (standing.history, position, standing.data)
       self.best = best.isEmpty ? nil : best
     }
+  }
+}
+
+extension Tensor {
+  fileprivate func hasSameBytes(as other: Tensor) -> Bool {
+    type == other.type && withUnsafeBytes { a in other.withUnsafeBytes { b in a.elementsEqual(b) } }
   }
 }

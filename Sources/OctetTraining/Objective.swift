@@ -34,9 +34,15 @@ public struct Objective {
     Objective(inputs: [input]) { outputs, batch in
       try crossEntropy(outputs[0], batch[labels], labelSmoothing: labelSmoothing)
     } correct: { outputs, batch in
-      let found = try outputs[0].argmax(axis: 1, keepDimensions: false).scalars(as: Int64.self)
-      let expected = try batch[labels].cast(to: .int64).scalars(as: Int64.self)
-      return zip(found, expected).count { $0 == $1 }
+      try countRight(outputs[0], batch[labels])
     }
+  }
+
+  /// How many samples have their largest score, of [n, classes], where they should: at their label, of [n] integers, or where
+  /// others' scores, [n, classes], are largest.
+  package static func countRight(_ scores: Tensor, _ wanted: Tensor) throws -> Int {
+    func classes(_ scores: Tensor) throws -> Tensor { try scores.argmax(axis: 1, keepDimensions: false) }
+    let expected = try (wanted.rank == 1 ? wanted.cast(to: .int64) : classes(wanted)).scalars(as: Int64.self)
+    return zip(try classes(scores).scalars(as: Int64.self), expected).count { $0 == $1 }
   }
 }

@@ -39,9 +39,6 @@ extension Module: Trainable {
 }
 
 extension PreparedGraph: Trainable {
-  /// Nothing is drawn: a traced graph has no dropout.
-  public func reseed(_ seed: UInt64) {}
-
   public func follow(_ schedule: QATSchedule, epoch: Int) throws {
     if let count = schedule.observersOffAfter, epoch >= count { try disableObservers() }
     if let count = schedule.batchNormFrozenAfter, epoch >= count { try freezeBatchNorm() }

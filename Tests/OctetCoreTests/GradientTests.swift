@@ -95,6 +95,32 @@ struct GradientTests {
     #expect(try gradients[0].scalars(as: Float.self) == [7, -3])
   }
 
+  /// Outside training it does nothing, and gradients pass.
+  @Test func dropoutIsTheIdentity() throws {
+    let x = try Tensor([3 as Float, -2, 5], shape: [3])
+    let (value, gradients) = try valueAndGradients(at: [x]) {
+      try dot(apply(.dropout(Op.Dropout(0.9)), [$0[0]])[0], Tensor([1 as Float, 10, 100], shape: [3]))
+    }
+    #expect(try value.item(as: Float.self) == 483)
+    #expect(try gradients[0].scalars(as: Float.self) == [1, 10, 100])
+  }
+
+  /// What is quantized while a network runs passes gradients straight through: its range is that of the values, so that none is
+  /// clipped. Integers have none to pass.
+  @Test(arguments: Op.DynamicQuantize.Granularity.allCases)
+  func dynamicQuantizationPassesGradients(_ granularity: Op.DynamicQuantize.Granularity) throws {
+    let x = try Tensor([3 as Float, -2, 0.013, 5], shape: [2, 2])
+    let weights = try Tensor([1 as Float, 10, 100, 1000], shape: [2, 2])
+    let op = Op.dynamicQuantize(Op.DynamicQuantize(granularity))
+    let (value, gradients) = try valueAndGradients(at: [x]) { try dot(apply(op, [$0[0]])[0], weights) }
+    #expect(try value.item(as: Float.self) == dot(apply(op, [x])[0], weights).item(as: Float.self))
+    #expect(try apply(op, [x])[0].scalars(as: Float.self) != x.scalars(as: Float.self))
+    #expect(try gradients[0].scalars(as: Float.self) == [1, 10, 100, 1000])
+    let parameters = try QuantizationParameters(scale: 0.1, zeroPoint: 3, dtype: .uint8)
+    let error = octetError { try valueAndGradients(at: [x]) { try quantize($0[0], parameters).cast(to: .float32) } }
+    #expect(error?.code == .unsupported && error?.expected.contains("fake-quantize") == true, "\(error!)")
+  }
+
   @Test func parametersKeepTheirValuesAndGetGradients() throws {
     let a = Parameter(try Tensor([2 as Float, 3], shape: [2]))
     let b = Parameter(try Tensor([5 as Float, 7], shape: [2]))

@@ -1,6 +1,8 @@
 import OctetCore
 import OctetEngine
 import OctetGraph
+import OctetNN
+import OctetQuantization
 import TestNetworks
 import TestSupport
 import Testing
@@ -19,6 +21,39 @@ import Testing
         #expect(try discrepancy(found, expected, absolute: 2e-6, relative: 1e-5) == nil)
       }
     }
+  }
+
+  /// Dropout is no step, in float and in what is quantized without fusing.
+  @Test func dropoutIsLeftOut() throws {
+    func network(_ probability: Float) throws -> Graph {
+      let network = Sequential(
+        Dropout(probability), Linear(6, 8), ReLU(), Dropout(probability), Linear(8, 4), Dropout(probability))
+      try network.initialize(seed: 1)
+      return try network.trace(TensorType(.float32, [.symbolic("n"), 6]))
+    }
+    let (graph, without) = (try network(0.5), try network(0))
+    #expect(graph.nodes.count == without.nodes.count + 3)
+    let x = try Tensor.random([5, 6], seed: 2)
+    func expectSame(_ a: Graph, _ b: Graph, sourceLocation: SourceLocation = #_sourceLocation) throws {
+      let (first, second) = (try Plan(a), try Plan(b))
+      #expect("\(first.tabular())" == "\(second.tabular())", sourceLocation: sourceLocation)
+      #expect(try Session(first)(x).floats == Session(second)(x).floats, sourceLocation: sourceLocation)
+    }
+    try expectSame(graph, without)
+    func quantized(_ graph: Graph) throws -> Graph {
+      let prepared = try graph.prepare(QConfigMap(.default))
+      try prepared.calibrate([x])
+      let (converted, report) = try prepared.convert()
+      #expect(report.kept.isEmpty && !report.entries.contains { $0.kind == .dropout })
+      return converted
+    }
+    try expectSame(quantized(graph), quantized(without))
+    try expectSame(graph.quantizeDynamic().graph, without.quantizeDynamic().graph)
+    try expectSame(
+      graph.quantizeWeights(WeightQuantization(dtype: .int8)).graph,
+      without.quantizeWeights(WeightQuantization(dtype: .int8)).graph)
+    let options = try graph.prepareGPTQ(WeightQuantization(dtype: .int8))
+    #expect(options.graph.nodes.count == without.nodes.count)
   }
 
   /// Before fusing too: other nodes, the same results.

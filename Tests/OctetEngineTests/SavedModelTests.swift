@@ -27,6 +27,17 @@ import Testing
     }
   }
 
+  @Test func dropoutIsSaved() throws {
+    let graph = try Graph(
+      inputs: [.init(name: "x", type: TensorType(.float32, [.symbolic("n")]))],
+      nodes: [Node(name: "d", op: .dropout(Op.Dropout(0.25)), inputs: ["x"], outputs: ["d"])],
+      outputs: [.init(name: "d", value: "d")], parameters: [:])
+    try inTemporaryFile { path in
+      try graph.save(to: path)
+      #expect(try "\(Graph(contentsOf: path))" == "\(graph)")
+    }
+  }
+
   @Test func numbersThatJSONLacksAndLargeOnes() throws {
     let graph = try Graph(
       inputs: [.init(name: "x", type: TensorType(.float32, [.symbolic("n")]))],

@@ -66,6 +66,17 @@ import struct Foundation.URL
     return rounded
   }
 
+  @Test func dropoutIsNotWritten() throws {
+    let network = Sequential(Linear(6, 8), Dropout(0.5), ReLU(), Dropout(0.5))
+    try network.initialize(seed: 1)
+    let graph = try network.trace(TensorType(.float32, [.symbolic("n"), 6]))
+    #expect(try reread(graph).nodes.map(\.op.kind) == [.linear, .relu])
+    let text = String(decoding: try graph.onnxBytes(), as: UTF8.self)
+    #expect(text.contains("Relu") && !text.contains("Identity") && !text.contains("ropout"))
+    let x = try Tensor.random([3, 6], seed: 1)
+    #expect(try reread(graph).replay([x])[0].floats == graph.replay([x])[0].floats)
+  }
+
   @Test func biasesAreIntegers() throws {
     let graph = try Network.named("plain CNN").converted().graph
     let read = try reread(graph)

@@ -22,53 +22,7 @@ private final class NormalizedNet: Module {
   }
 }
 
-/// The largest size, of a user's own.
-private struct OwnObserver: Observer {
-  var largest: Float = 0
-
-  mutating func observe(_ x: Tensor) throws { largest = try x.floats.reduce(largest) { Swift.max($0, Swift.abs($1)) } }
-  func calculateQParams() throws -> QuantizationParameters {
-    try QuantizationParameters(scale: Swift.max(largest, 1e-3) / 127, zeroPoint: 128, dtype: .uint8)
-  }
-  mutating func merge(_ other: OwnObserver) { largest = Swift.max(largest, other.largest) }
-  mutating func reset() { largest = 0 }
-}
-
-private final class SmallNet: Module {
-  let conv1 = Conv2d(1, 4, kernelSize: 3), bn1 = BatchNorm2d(4), fc1 = Linear(16, 3)
-
-  override func forward(_ x: Tensor) throws -> Tensor {
-    try fc1(maxPool2d(relu(bn1(conv1(x))), kernelSize: 2).flatten(from: 1))
-  }
-}
-
-@Suite("prepareQAT") struct PrepareQATTests {
-  private let qat = QConfigMap(.defaultQAT(for: .octet))
-
-  private func small(learning: FakeQuantize.Learning = .observed) throws -> (net: SmallNet, prepared: PreparedGraph) {
-    let net = SmallNet()
-    try net.initialize(seed: 3)
-    return (net, try net.trace(TensorType(.float32, [.symbolic("n"), 1, 6, 6])).prepareQAT(qat, learning: learning))
-  }
-
-  private func batch(_ seed: UInt64, shape: [Int] = [8, 1, 6, 6]) throws -> Tensor { try .random(shape, seed: seed) }
-
-  @discardableResult
-  private func train(_ prepared: PreparedGraph, _ optimizer: Optimizer, seeds: Range<UInt64>) throws -> [Float] {
-    try seeds.map { seed in
-      let labels = try Tensor((0..<8).map { Int64($0 % 3) }, shape: [8])
-      let (loss, gradients) = try valueAndGradients(of: optimizer.parameters) {
-        try crossEntropy(prepared(batch(seed)), labels)
-      }
-      try optimizer.step(gradients)
-      return try loss.item(as: Float.self)
-    }
-  }
-
-  private func optimizer(_ prepared: PreparedGraph, rate: Float = 0.05) throws -> Optimizer {
-    try SGD([ParameterGroup(prepared.trainableParameters)], learningRate: rate, momentum: 0.9)
-  }
-
+@Suite("prepareQAT") struct PrepareQATTests: QATSuite {
   /// Where nothing is rounded, a prepared network trains as its module does: losses, parameters and statistics.
   @Test func unroundedItIsTheFloatNetwork() throws {
     func make() throws -> NormalizedNet {
@@ -158,23 +112,6 @@ private final class SmallNet: Module {
     #expect(try discrepancy(converted.replay([x])[0], prepared(x), absolute: step * 1.01, relative: 1e-5) == nil)
   }
 
-  /// Observers of a user's own are saved and loaded like others.
-  @Test func statesOfOwnObserversGoOn() throws {
-    let config = QConfig(activation: OwnObserver(), weight: QConfig.defaultQAT(for: .octet).weight)
-    let net = SmallNet()
-    try net.initialize(seed: 3)
-    let graph = try net.trace(TensorType(.float32, [.symbolic("n"), 1, 6, 6]))
-    let prepared = try graph.prepareQAT(QConfigMap(config))
-    try prepared.calibrate([batch(0)])
-    let another = try graph.prepareQAT(QConfigMap(config))
-    try another.load(prepared.state)
-    #expect(try another(batch(1)).floats == prepared(batch(1)).floats)
-    // What has no finite element is nothing that was seen.
-    let empty = try graph.prepareQAT(QConfigMap(config))
-    try empty.calibrate([Tensor(zeros: [0, 1, 6, 6])])
-    #expect(octetError { try empty.convert() }?.code == .notObserved)
-  }
-
   /// A factor of 0 divides nothing: gradients are finite, and lead away from it.
   @Test func channelsThatAreSwitchedOffLearn() throws {
     let (net, prepared) = try small()
@@ -214,55 +151,6 @@ private final class SmallNet: Module {
     prepared.isTraining = false
     _ = try prepared(batch(2))
     #expect(fake.observations == 3)
-  }
-
-  /// In evaluation, and frozen, batch normalization is a part of weights and biases, which are those of the integer network.
-  @Test func frozenIsFolded() throws {
-    let (net, prepared) = try small()
-    prepared.isTraining = true
-    try train(prepared, optimizer(prepared), seeds: 0..<4)
-    try prepared.disableObservers()
-    let mean = try net.bn1.runningMean.value.floats
-    try prepared.freezeBatchNorm("bn?")
-    let training = try prepared(batch(5))
-    #expect(try net.bn1.runningMean.value.floats == mean)
-    prepared.isTraining = false
-    let evaluating = try prepared(batch(5))
-    #expect(try training.floats == evaluating.floats)
-    let (graph, report) = try prepared.convert()
-    #expect(report.kept.isEmpty)
-    #expect(!graph.nodes.contains { $0.op.kind == .batchNormalization })
-    // (Sums in another order may round the other way.)
-    let step = try prepared.sites["fc1"]!.calculateQParams().scales[0]
-    #expect(try discrepancy(graph.replay([batch(5)])[0], evaluating, absolute: step * 1.01, relative: 0) == nil)
-    // It goes on training from there.
-    prepared.isTraining = true
-    try train(prepared, optimizer(prepared), seeds: 0..<2)
-    #expect(try net.bn1.runningMean.value.floats == mean)
-  }
-
-  @Test func switchesGoByName() throws {
-    let (_, prepared) = try small()
-    prepared.isTraining = true
-    _ = try prepared(batch(1))
-    let conv = try #require(prepared.weightFakeQuantize("conv1")), fc = try #require(prepared.weightFakeQuantize("fc1"))
-    try prepared.disableObservers("conv*")
-    #expect(!conv.isObserverEnabled && fc.isObserverEnabled)
-    #expect(prepared.sites["conv1"]?.fakeQuantize?.isObserverEnabled == false)
-    try prepared.enableObservers()
-    #expect(conv.isObserverEnabled)
-    try prepared.enableFakeQuantize(false, for: "fc1")
-    #expect(conv.isFakeQuantizeEnabled && !fc.isFakeQuantizeEnabled)
-    try prepared.disableObservers("x")
-    #expect(prepared.sites["x"]?.fakeQuantize?.isObserverEnabled == false)
-    #expect(octetError { try prepared.disableObservers("cnov1") }?.code == .unknownName)
-    #expect(octetError { try prepared.enableFakeQuantize(for: "none") }?.code == .unknownName)
-    #expect(octetError { try prepared.freezeBatchNorm("conv9") }?.code == .unknownName)
-    let fixed = try prepared.graph.prepare(QConfigMap(.default))
-    #expect(octetError { try fixed.disableObservers() }?.code == .unsupported)
-    #expect(octetError { try fixed.state }?.code == .unsupported)
-    #expect(try fixed.trainableParameters.isEmpty)
-    #expect(fixed.warnings().isEmpty)
   }
 
   /// Calibration sets ranges as it does for static quantization, and those of weights.
@@ -321,127 +209,5 @@ private final class SmallNet: Module {
     let trainable = try graph.prepareQAT(qat).trainableParameters
     #expect(trainable.allSatisfy { $0.value.rank > 0 })
     #expect(!trainable.isEmpty)
-  }
-
-  /// What was saved goes on to the same bits.
-  @Test(arguments: [FakeQuantize.Learning.observed, .learned]) func savedStatesGoOn(_ learning: FakeQuantize.Learning)
-    throws
-  {
-    let (_, prepared) = try small(learning: learning)
-    try prepared.calibrate([batch(0)])
-    prepared.isTraining = true
-    let optimizer = try optimizer(prepared, rate: 0.01)
-    try train(prepared, optimizer, seeds: 0..<3)
-    if learning == .learned { try prepared.disableObservers() } else { try prepared.freezeBatchNorm() }
-    try train(prepared, optimizer, seeds: 3..<6)
-    let (state, moments) = (try prepared.state, try optimizer.stateDict)
-    let losses = try train(prepared, optimizer, seeds: 6..<9)
-
-    let (_, another) = try small(learning: learning)
-    try another.load(state)
-    another.isTraining = true
-    let second = try self.optimizer(another, rate: 0.01)
-    try second.load(moments)
-    #expect(try train(another, second, seeds: 6..<9) == losses)
-    let (a, b) = (try prepared.state, try another.state)
-    #expect(Set(a.keys) == Set(b.keys))
-    for (name, value) in a { #expect(try discrepancy(b[name]!, value, absolute: 0, relative: 0) == nil, "\(name)") }
-  }
-
-  @Test func damagedStatesAreErrors() throws {
-    let (net, prepared) = try small()
-    try prepared.calibrate([batch(0)])
-    let state = try prepared.state
-    let weights = try net.fc1.weight.value.floats
-    func error(_ change: (inout [String: Tensor]) throws -> Void) throws -> OctetError? {
-      var damaged = state
-      try change(&damaged)
-      return octetError { try prepared.load(damaged) }
-    }
-    #expect(try error { $0["conv1.weight"] = nil }?.code == .unknownName)
-    #expect(try error { $0["more"] = try Tensor(Float(1)) }?.code == .unknownName)
-    #expect(try error { $0["conv1.weight"] = try Tensor(Float(1)) }?.code == .shapeMismatch)
-    #expect(
-      try error { $0["fake_quantize"] = try Tensor([UInt8](repeating: 65, count: 9), shape: [9]) }?.code == .invalidFile
-    )
-    #expect(try error { $0["fake_quantize"] = try Tensor(Float(1)) }?.code == .dtypeMismatch)
-    let text = String(decoding: try state["fake_quantize"]!.scalars(as: UInt8.self), as: UTF8.self)
-    func replaced(_ old: String, _ new: String) throws -> Tensor {
-      let bytes = Array(text.replacing(old, with: new).utf8)
-      return try Tensor(bytes, shape: [bytes.count])
-    }
-    #expect(text.contains("\"frozen\":[]"))
-    #expect(
-      try error { $0["fake_quantize"] = try replaced("\"frozen\":[]", "\"frozen\":[\"a\"]") }?.code == .invalidArgument)
-    #expect(try error { $0["fake_quantize"] = try replaced("MovingAverageMinMaxObserver", "MinMaxObserver") } != nil)
-    #expect(try net.fc1.weight.value.floats == weights)
-    try prepared.load(state)
-  }
-
-  /// Rounding by a scale that nobody has found is an error that names the place.
-  @Test func whatHasSeenNothingRoundsNothing() throws {
-    let (_, prepared) = try small()
-    let evaluated = octetError { try prepared(batch(0)) }
-    #expect(evaluated?.code == .notObserved)
-    #expect(evaluated?.subject.contains("x") == true)
-    prepared.isTraining = true
-    try prepared.disableObservers("conv1")
-    let weight = octetError { try prepared(batch(0)) }
-    #expect(weight?.code == .notObserved)
-    #expect(weight?.subject.contains("conv1") == true)
-    try prepared.enableFakeQuantize(false, for: "conv1")
-    _ = try prepared(batch(0))
-    #expect(octetError { try prepared.convert() }?.code == .notObserved)
-  }
-
-  @Test func warningsNameTheFault() throws {
-    func faults(_ prepare: (PreparedGraph) throws -> Void) throws -> [TrainingWarning] {
-      let (net, prepared) = try small()
-      // (Statistics that have yet to settle make weights grow faster than their averages.)
-      net.isTraining = true
-      for seed in UInt64(100)..<140 { _ = try net(batch(seed)) }
-      net.isTraining = false
-      try prepare(prepared)
-      return prepared.warnings()
-    }
-    let healthy = try faults { prepared in
-      prepared.isTraining = true
-      try train(prepared, optimizer(prepared, rate: 0.001), seeds: 0..<15)
-      try prepared.disableObservers()
-    }
-    #expect(healthy.isEmpty, "\(healthy)")
-
-    let evaluating = try faults { prepared in
-      try prepared.calibrate([batch(0)])
-      try train(prepared, optimizer(prepared), seeds: 0..<1)
-    }
-    #expect(evaluating.contains { $0.fault == .notInTrainingMode && $0.subject == nil })
-
-    let wild = try faults { prepared in
-      prepared.isTraining = true
-      try train(prepared, optimizer(prepared, rate: 0.01), seeds: 0..<13)
-      try train(prepared, optimizer(prepared, rate: 3000), seeds: 13..<15)
-      try prepared.disableObservers()
-    }
-    #expect(wild.contains { $0.fault == .scaleJumps && $0.subject == "fc1.linear" }, "\(wild)")
-    #expect(wild.contains { $0.fault == .frozenTooSoon && $0.subject == "fc1.linear" })
-
-    let narrow = try faults { prepared in
-      prepared.isTraining = true
-      _ = try prepared(batch(0))
-      try train(prepared, optimizer(prepared, rate: 0), seeds: 0..<1)
-      try prepared.disableObservers()
-      try prepared.freezeBatchNorm()
-      try prepared.enableFakeQuantize(false, for: "x")
-      // Inputs ten times as large as those that were seen.
-      _ = try valueAndGradients(of: prepared.trainableParameters) {
-        try crossEntropy(prepared(batch(0) * Tensor(Float(10))), Tensor([Int64](repeating: 0, count: 8), shape: [8]))
-      }
-    }
-    let clipped = try #require(narrow.first { $0.fault == .clipsTooMuch && $0.subject == "relu" }, "\(narrow)")
-    #expect(clipped.figure! > 0.05)
-    #expect("\(clipped)".contains("% of its values are clipped"))
-    #expect(
-      Set(TrainingWarning.Fault.allCases.map { "\(TrainingWarning(fault: $0, subject: "a", figure: 0.5))" }).count == 4)
   }
 }

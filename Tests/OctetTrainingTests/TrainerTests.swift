@@ -266,6 +266,36 @@ import Testing
     #expect(try trainer.train(on: batches(), validation: validation, epochs: 200) == history)
   }
 
+  /// The best epoch, and how long it is ago, are known across a stop; it comes back in the end.
+  @Test(arguments: [0, 1, 2]) func theBestEpochOutlivesAStop(later: Int) throws {
+    let validation = try Batches(dataset(60, seed: 2), size: 60)
+    func trainer(seed: UInt64) throws -> Trainer {
+      let network = try network(seed: seed)
+      let trainer = Trainer(network, .classification(), try SGD(network.parameters, learningRate: 0.5), seed: 1)
+      trainer.patience = 3
+      return trainer
+    }
+    let straight = try trainer(seed: 1)
+    try straight.train(on: batches(), validation: validation, epochs: 200)
+    let best = try #require(straight.history.best).epoch
+    try inTemporaryFile { path in
+      let first = try trainer(seed: 1)
+      first.checkpointPath = path
+      first.onEpoch = { [unowned first] in if $0.epoch == best + later { first.stop() } }
+      try first.train(on: batches(), validation: validation, epochs: 200)
+      #expect(first.history.epochs.count == best + later + 1)
+      // The network is written once where it is the best.
+      let names = try SafetensorsFile(contentsOf: path).tensors.keys
+      #expect(names.contains { $0.hasPrefix("best.") } == (later > 0))
+      let second = try trainer(seed: 9)
+      try second.resume(from: path)
+      try second.train(on: batches(), validation: validation, epochs: 200)
+      try expectSameBits(second, straight)
+      #expect(second.history.epochs.count == best + 4)
+      #expect(try second.evaluate(on: validation) == second.history.best?.validation)
+    }
+  }
+
   @Test func aLossThatIsNoNumberSaysWhere() throws {
     let network = try network()
     let trainer = Trainer(
@@ -310,6 +340,23 @@ import Testing
     #expect(history.epochs[4].training.loss < 0.9 * history.epochs[0].training.loss)
     #expect(scales[0] != scales[1] && scales[1] == scales[2] && scales[1] == scales[4])
     #expect(means[1] != means[2] && means[2] == means[3] && means[2] == means[4])
+  }
+
+  /// What dropout drops in a traced graph follows from the trainer's seed and the step.
+  @Test func aSeedDecidesWhatAGraphDrops() throws {
+    func losses(_ seed: UInt64, threads: Int = 1) throws -> [Double] {
+      let prepared = try prepared()
+      let trainer = Trainer(
+        prepared, .classification(), try SGD([ParameterGroup(prepared.trainableParameters)], learningRate: 0.05),
+        seed: seed)
+      var losses: [Double] = []
+      trainer.onStep = { losses.append($0.loss) }
+      _ = try withThreads(threads) { try trainer.train(on: batches(), epochs: 1) }
+      return losses
+    }
+    let first = try losses(4)
+    #expect(try losses(4, threads: 3) == first)
+    #expect(try losses(5) != first)
   }
 
   @Test(arguments: [9, 19, 30]) func resumingGivesTheSameBitsWithObservers(stop: Int) throws {

@@ -34,15 +34,18 @@ final class Candidates {
   }
 
   func measure(_ test: DemoData) throws -> [Measurement] {
-    let evaluations = try candidates.map { try DemoEvaluation($0.session, test, progress: "\($0.name): evaluating") }
+    let said = try candidates.map { try logits($0.session, test, progress: "\($0.name): evaluating") }
+    let labels = try Tensor(test.labels.map(Int64.init), shape: [test.labels.count])
     let sessions = candidates.map(\.session)
     let single = try medianSeconds(sessions, test.images[0..<1])
     let many = try medianSeconds(sessions, test.images[0..<128])
-    return candidates.indices.map { index in
-      Measurement(
-        name: candidates[index].name, accuracy: evaluations[index].accuracy(test.labels),
-        agreement: evaluations[index].agreement(with: evaluations[0]),
-        sqnr_db: index == 0 ? nil : evaluations[index].signalToNoise(against: evaluations[0]),
+    return try candidates.indices.map { index in
+      var difference = Difference()
+      try difference.add(said[index], reference: said[0])
+      return Measurement(
+        name: candidates[index].name,
+        accuracy: Double(try Objective.countRight(said[index], labels)) / Double(test.labels.count),
+        agreement: difference.agreement ?? 1, sqnr_db: index == 0 ? nil : difference.sqnr,
         bytes: candidates[index].bytes, ms_per_image_batch1: single[index] * 1000,
         images_per_second_batch128: 128 / many[index])
     }

@@ -32,40 +32,16 @@ struct Measurement: Encodable {
   }
 }
 
-/// Logits of a network and what they say.
-struct DemoEvaluation {
-  let logits: [Float]
-  private let classes: [Int]
-
-  init(_ session: Session, _ data: DemoData, progress title: String) throws {
-    let batches = try data.batches(of: 100)
-    let progress = Progress(title, total: batches.count)
-    defer { progress.finish() }
-    logits = try batches.enumerated().flatMap { index, batch in
-      defer { progress.show(index + 1) }
-      return try session(batch).scalars(as: Float.self)
-    }
-    let width = logits.count / max(data.labels.count, 1)
-    classes = stride(from: 0, to: logits.count, by: width).map { [logits] start in
-      (0..<width).max { logits[start + $0] < logits[start + $1] }!
-    }
+/// What a network says of all images: logits [n, classes].
+func logits(_ session: Session, _ data: DemoData, progress title: String) throws -> Tensor {
+  let batches = try data.batches(of: 100)
+  let progress = Progress(title, total: batches.count)
+  defer { progress.finish() }
+  let parts = try batches.enumerated().map { index, batch in
+    defer { progress.show(index + 1) }
+    return try session(batch)
   }
-
-  func accuracy(_ labels: [Int]) -> Double { share(classes, labels) }
-
-  func agreement(with reference: DemoEvaluation) -> Double { share(classes, reference.classes) }
-
-  /// `10 · log₁₀(Σ reference² / Σ (reference − logits)²)`
-  func signalToNoise(against reference: DemoEvaluation) -> Double {
-    let signal = reference.logits.reduce(0) { $0 + Double($1) * Double($1) }
-    let noise = zip(logits, reference.logits).reduce(0) { $0 + pow(Double($1.0) - Double($1.1), 2) }
-    return 10 * log10(signal / noise)
-  }
-
-  /// Share of places where two lists are equal.
-  private func share(_ a: [Int], _ b: [Int]) -> Double {
-    Double(zip(a, b).filter { $0 == $1 }.count) / Double(max(a.count, 1))
-  }
+  return try concat(parts, axis: 0)
 }
 
 /// Median seconds of one run of each session, taken in turn so that a slow moment of the machine hits all of them.

@@ -53,7 +53,7 @@ final class TrainedDemo {
   /// The float network trained on with values and weights rounded: a lower learning rate with a warm-up; ranges follow for the
   /// first half and then stay.
   private func trainedAware(_ graph: Graph, _ calibration: DemoData) throws -> Graph {
-    let prepared = try graph.prepareQAT(QConfigMap(awareConfig))
+    let prepared = try graph.prepareQAT(QConfigMap(.aware(.octet, bits: bits)))
     try calibrate(prepared, on: calibration, "trained-qat")
     // With weights of 4 bits there is more to learn anew.
     let count = max(1, bits == 4 ? epochs / 2 : epochs / 4)
@@ -91,14 +91,5 @@ final class TrainedDemo {
   private var weightObserver: any Observer {
     PerChannelMinMaxObserver(
       axis: 0, dtype: .int8, scheme: .symmetric, quantMin: bits == 4 ? -8 : nil, quantMax: bits == 4 ? 7 : nil)
-  }
-
-  private var awareConfig: QConfig {
-    var config = QConfig.defaultQAT(for: .octet)
-    if bits == 4 {
-      config.weight = MovingAveragePerChannelMinMaxObserver(
-        axis: 0, averagingConstant: 1, dtype: .int8, scheme: .symmetric, quantMin: -8, quantMax: 7)
-    }
-    return config
   }
 }

@@ -21,7 +21,7 @@ struct QATCommand: ParsableCommand {
       output is a softmax, by squared differences elsewhere
 
       Scales and zero points start from calibration on the data and follow the network for the first half of the epochs. \
-      Batch normalization keeps its statistics, unless --batch-norm-epochs says otherwise. Of all epochs, and what there was \
+      Batch normalization keeps its statistics, unless --batch-norm-epochs says otherwise; dropout is left out. Of all epochs, and what there was \
       before them, the best is kept: by accuracy if there are labels of classes, then by loss; on --validation if that is \
       given.
 

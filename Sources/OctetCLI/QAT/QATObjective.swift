@@ -126,7 +126,7 @@ extension Objective {
     case .crossEntropy:
       self.init(
         inputs: inputs, loss: { try crossEntropy($0[0], $1[labels!]) },
-        correct: { try equal($0[0].classes, $1[labels!].cast(to: .int64).scalars(as: Int64.self)) })
+        correct: { try Self.countRight($0[0], $1[labels!]) })
     case .mse:
       self.init(inputs: inputs) { outputs, batch in
         let wanted = try batch[labels!]
@@ -146,19 +146,12 @@ extension Objective {
                 : mseLoss(output, wanted) * Tensor(1 / wanted.power))
           }
         },
-        correct: isClassifier ? { try equal($0[0].classes, $1[QATTargets.teacherName(0)].classes) } : nil)
+        correct: isClassifier ? { try Self.countRight($0[0], $1[QATTargets.teacherName(0)]) } : nil)
     }
   }
 }
 
-private func equal(_ a: [Int64], _ b: [Int64]) -> Int { zip(a, b).count { $0 == $1 } }
-
 extension Tensor {
-  /// The largest of each row.
-  fileprivate var classes: [Int64] {
-    get throws { try argmax(axis: 1, keepDimensions: false).scalars(as: Int64.self) }
-  }
-
   /// The mean square, by which errors are measured.
   fileprivate var power: Float {
     get throws {

@@ -29,7 +29,8 @@ final class QATRun {
     self.loss = loss
     // Sums apart: in an .onnx file they are integer operations for others too.
     let residuals = !isONNX(command.output)
-    let source = try naming(model.path) { try model.graph.foldingConstants() }
+    // What is trained on is how the model is now: without dropout, which most files have lost anyway.
+    let source = try naming(model.path) { try model.graph.removingDropout().foldingConstants() }
     let isBatched = try source.takesBatches(of: command.batch, model.path)
     let targets = QATTargets(of: source, logits: loss != .mse)
     try targets.check(loss, source, model.path)
@@ -77,18 +78,7 @@ final class QATRun {
 
   private static func configs(_ command: QATCommand) throws -> QConfigMap {
     if let path = command.qconfig, path.hasSuffix(".json") { return try QConfigMap(contentsOf: path) }
-    let backend = try Backend(named: command.qconfig ?? "octet")
-    var config = QConfig.defaultQAT(for: backend)
-    if command.bits == 4 {
-      // Of 16 integers every one counts: they go by the weights as they are, not as they were on average.
-      config.weight =
-        config.weight is MovingAveragePerChannelMinMaxObserver
-        ? MovingAveragePerChannelMinMaxObserver(
-          axis: 0, averagingConstant: 1, dtype: .int8, scheme: .symmetric, quantMin: -8, quantMax: 7)
-        : MovingAverageMinMaxObserver(
-          averagingConstant: 1, dtype: .int8, scheme: .symmetric, quantMin: -8, quantMax: 7)
-    }
-    var map = QConfigMap(config)
+    var map = QConfigMap(try .aware(Backend(named: command.qconfig ?? "octet"), bits: command.bits))
     for glob in command.skip { map[glob] = .float }
     return map
   }

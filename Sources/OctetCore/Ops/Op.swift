@@ -17,6 +17,7 @@ public enum Op: Sendable {
   case `where`(Where)
   case cast(Cast)
   case softmax(Softmax)
+  case dropout(Dropout)
   case pool(Pool)
   case adaptiveAveragePool(AdaptiveAveragePool)
   case resize(Resize)
@@ -58,6 +59,7 @@ public enum Op: Sendable {
     case .where(let payload): payload
     case .cast(let payload): payload
     case .softmax(let payload): payload
+    case .dropout(let payload): payload
     case .pool(let payload): payload
     case .adaptiveAveragePool(let payload): payload
     case .resize(let payload): payload

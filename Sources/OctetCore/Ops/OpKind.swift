@@ -9,7 +9,7 @@ extension Op {
     case add, sub, mul, div, pow, minimum, maximum
     case equal, less, lessOrEqual, greater, greaterOrEqual
     case `where`, cast
-    case softmax, logSoftmax
+    case softmax, logSoftmax, dropout
     case maxPool, averagePool, adaptiveAveragePool, resize
     case concat, split, slice, gather, positions
     case reshape, flatten, squeeze, unsqueeze, expand, transpose, pad
@@ -41,6 +41,7 @@ extension Op {
     case .where: .where
     case .cast: .cast
     case .softmax(let softmax): softmax.isLogarithm ? .logSoftmax : .softmax
+    case .dropout: .dropout
     case .pool(let pool): pool.kind == .max ? .maxPool : .averagePool
     case .adaptiveAveragePool: .adaptiveAveragePool
     case .resize: .resize

@@ -1,7 +1,7 @@
 public import OctetCore
 
 /// In training mode sets each element to 0 with probability `probability` and divides the others by `1 − probability`;
-/// in evaluation mode does nothing.
+/// in evaluation mode does nothing. A traced graph has it as an operation, for training that goes on there.
 public final class Dropout: Module {
   public let probability: Float
   private var generator: SplitMix64
@@ -17,20 +17,12 @@ public final class Dropout: Module {
   public override func reseedOwnGenerator(_ seed: UInt64) { generator = SplitMix64(seed: seed) }
 
   public override func forward(_ x: Tensor) throws -> Tensor {
-    guard isTraining, probability > 0 else { return x }
+    guard probability > 0 else { return x }
+    let dropout = Op.Dropout(probability)
+    guard isTraining else { return x.isTraced ? try apply(.dropout(dropout), [x])[0] : x }
     try x.requireConcrete("the random mask of dropout in training mode")
-    let (keep, probability) = (1 / (1 - probability), probability)
-    let count = try x.count
     let start = generator
-    generator.skip(count)
-    var mask = Tensor(uninitialized: x.shape, dtype: .float32)
-    try mask.withUnsafeMutableScalars(as: Float.self) { mask in
-      concurrently(elements: count) { range in
-        var generator = start
-        generator.skip(range.lowerBound)
-        for i in range { mask[i] = Float(generator.next() >> 40) * 0x1p-24 < probability ? 0 : keep }
-      }
-    }
-    return try x * mask
+    generator.skip(try x.count)
+    return try x * dropout.mask(x.shape, from: start)
   }
 }

@@ -12,7 +12,7 @@ struct ModelWriter {
   private static let mostBytesWithin = (1 << 31) - (1 << 24)
 
   init(_ graph: Graph, name: String, documentation: String, properties: [String: String]) throws {
-    let graph = try graph.withUnsignedSharedWeights()
+    let graph = try graph.removingDropout().withUnsignedSharedWeights()
     writer = GraphWriter(graph)
     model.graph = try writer.write(name: name)
     model.irVersion = Int64(writer.irVersion)

@@ -20,6 +20,7 @@ extension NodeWriter {
     case .cast(let op): [emit("Cast", [try input(0)], [Attribute.int("to", ElementType(op.dtype).rawValue)])]
     case .softmax(let op):
       [emit(op.isLogarithm ? "LogSoftmax" : "Softmax", [try input(0)], [Attribute.int("axis", op.axis)])]
+    case .dropout: [emit("Identity", [try input(0)])]
     case .pool(let op): [try pool(op)]
     case .adaptiveAveragePool(let op): [try adaptiveAveragePool(op)]
     case .resize(let op): [try resize(op)]

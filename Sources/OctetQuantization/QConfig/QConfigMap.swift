@@ -108,12 +108,14 @@ public struct QConfigMap: Sendable {
     }
   }
 
+  /// Whether a pattern means a node: by its name, or that of a module it is in.
   static func matches(_ glob: String, _ node: Node) -> Bool {
-    func isMatch(_ name: String) -> Bool { fnmatch(glob, name, 0) == 0 }
-    if isMatch(node.name) { return true }
+    if matches(glob, node.name) { return true }
     return node.modules.contains { module in
       let parts = module.split(separator: ".")
-      return parts.indices.contains { isMatch(parts[...$0].joined(separator: ".")) }
+      return parts.indices.contains { matches(glob, parts[...$0].joined(separator: ".")) }
     }
   }
+
+  static func matches(_ glob: String, _ name: String) -> Bool { fnmatch(glob, name, 0) == 0 }
 }

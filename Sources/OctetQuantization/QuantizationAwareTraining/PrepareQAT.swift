@@ -23,6 +23,10 @@ extension Graph {
   /// Normalization with something behind it that would be folded too (a product by channel, another normalization) is folded
   /// at once and does not train. Recurrent layers train in float.
   ///
+  /// Dropout drops from values that are rounded already, while ``PreparedGraph/isTraining`` is set. Where a layer and what
+  /// becomes part of it (batch normalization, a sum with what is skipped) stand on both sides of it, there is nothing to drop
+  /// from: there it is left out.
+  ///
   /// - Parameters:
   ///   - map: as for ``prepare(_:)``; ``QConfig/defaultQAT(for:)`` has observers that follow a network as it changes.
   ///   - learning: whether scales are what observers find, or learn themselves once those are off.
@@ -31,7 +35,8 @@ extension Graph {
   public func prepareQAT(
     _ map: QConfigMap, learning: FakeQuantize.Learning = .observed, residuals: Bool = true
   ) throws -> PreparedGraph {
-    let source = try fused(residuals: residuals, keepingNormalization: true)
+    let withDropout = hasDropout ? try keepingDropout(between: fused(residuals: residuals)) : self
+    let source = try withDropout.fused(residuals: residuals, forTraining: true)
     let fused = try source.fused(residuals: residuals)
     let prepared = try fused.prepare(map)
     let inFloat = prepared.assignments.filter { if case .float = $0.value { true } else { false } }.keys

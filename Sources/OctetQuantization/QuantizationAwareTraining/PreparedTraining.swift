@@ -5,7 +5,7 @@ import OctetGraph
 // What a graph that was prepared for training can do besides. Prepared for static quantization, it has nothing to switch, and
 // says so.
 extension PreparedGraph {
-  /// Whether batch normalization goes by the batch, and observers watch. It is off at first.
+  /// Whether dropout drops, batch normalization goes by the batch, and observers watch. It is off at first.
   public var isTraining: Bool {
     get { trained?.isTraining ?? false }
     set { trained?.isTraining = newValue }
@@ -16,6 +16,9 @@ extension PreparedGraph {
   public var trainableParameters: [Parameter] {
     get throws { try (trained?.parameters ?? []) + fakeQuantizes.flatMap { try $0.fake.parameters } }
   }
+
+  /// Starts the random numbers of dropout: what it drops from then on follows from the seed.
+  public func reseed(_ seed: UInt64) { trained?.draws = DropoutDraws(seed: seed) }
 
   /// What rounds the weight of a layer, by the name of the node or module; `nil` if it stays in float. (PyTorch's
   /// `layer.weight_fake_quant`; ``sites`` has its `layer.activation_post_process`.)
@@ -70,7 +73,7 @@ extension PreparedGraph {
     let trained = try requireTrained(glob)
     if glob == "*" { return fakeQuantizes.map(\.fake) }
     var found: [FakeQuantize] = []
-    for input in graph.inputs where QConfigMap.matches(glob, Node(input: input.name)) {
+    for input in graph.inputs where QConfigMap.matches(glob, input.name) {
       if let site = sites.index(ofValue: input.name) { found.append(sites[site].fakeQuantize!) }
     }
     for node in graph.nodes where QConfigMap.matches(glob, node) {
@@ -97,18 +100,13 @@ extension PreparedGraph {
   }
 }
 
-extension Node {
-  /// A name to compare with patterns.
-  fileprivate init(input: String) { self.init(name: input, op: .unary(.relu), inputs: [], outputs: []) }
-}
-
 // MARK: - State
 
 extension PreparedGraph {
   private static let scalesName = "fake_quantize"
 
   /// Everything that is needed to go on training as if nothing had happened: parameters and statistics by name, and under one
-  /// more name what observers have seen, and what is switched off.
+  /// more name what observers have seen, what is switched off, and where the random numbers of dropout stand.
   ///
   /// - Throws: `OctetError` (`unsupported`) in a graph that was prepared for static quantization.
   public var state: [String: Tensor] {
@@ -118,7 +116,8 @@ extension PreparedGraph {
       }
       var state = trained.graph.parameters.mapValues(\.value)
       let saved = SavedTraining(
-        frozen: trained.frozen.sorted(), fakeQuantizes: try fakeQuantizes.map { try $0.fake.saved() })
+        frozen: trained.frozen.sorted(), fakeQuantizes: try fakeQuantizes.map { try $0.fake.saved() },
+        draws: trained.draws)
       let encoder = JSONEncoder()
       encoder.outputFormatting = .sortedKeys
       let text = Array(try encoder.encode(saved))
@@ -162,6 +161,7 @@ extension PreparedGraph {
     for (fake, state) in zip(fakes, saved.fakeQuantizes) { try naming(fake.name) { try fake.fake.check(state) } }
     for (fake, state) in zip(fakes, saved.fakeQuantizes) { try fake.fake.load(state) }
     trained!.frozen = Set(saved.frozen)
+    trained!.draws = saved.draws
     for (name, parameter) in trained!.graph.parameters { parameter.value = state[name]! }
   }
 }
@@ -170,4 +170,5 @@ private struct SavedTraining: Codable {
   let frozen: [String]
   /// Those of sites, then those of weights, in order.
   let fakeQuantizes: [FakeQuantize.Saved]
+  let draws: DropoutDraws
 }

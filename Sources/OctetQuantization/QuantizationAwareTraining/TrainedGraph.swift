@@ -4,13 +4,14 @@ import OctetGraph
 /// How a network computes that trains for integers: a replay of its graph in which values and weights are rounded, and batch
 /// normalization is part of the weights.
 final class TrainedGraph {
-  /// As it trains: nothing but batch normalization is left to fuse.
+  /// As it trains: but for batch normalization and dropout, nothing is left to fuse.
   let graph: Graph
   /// What rounds the weight of a node, by the node's name.
   let weights: [String: FakeQuantize]
   var isTraining = false
   /// Batch normalization whose statistics stay as they are.
   var frozen: Set<String> = []
+  var draws = DropoutDraws()
   /// Passes in which gradients were asked for though nothing was training.
   private(set) var passesOutsideTraining = 0
   /// Passes in training.
@@ -23,6 +24,9 @@ final class TrainedGraph {
   private let folded: Set<String>
   /// Values that are some of the numbers of others which are rounded already.
   private let selected: Set<String>
+  /// Values that share a site with what dropout made them of. It makes numbers larger than they will be: their site does not
+  /// go by them.
+  private let enlarged: Set<String>
   /// Nodes that stay in float. What inputs and other such nodes make they read unrounded, as they will when it is converted.
   private let inFloat: Set<String>
   /// The values that are read so, or are outputs.
@@ -51,18 +55,20 @@ final class TrainedGraph {
     }
     self.normalizations = normalizations
     folded = Set(normalizations.values.map(\.name))
-    let selecting = graph.nodes.filter { node in
-      node.selectsNumbers
-        && node.activationInputs.allSatisfy { value in
-          sites.index(ofValue: value).map { $0 == sites.index(ofValue: node.outputs[0]) } ?? false
-        }
+    let undropped = graph.undropped
+    var (selected, enlarged) = (Set<String>(), Set(undropped.keys))
+    for node in graph.nodes {
+      guard let site = sites.index(ofValue: node.outputs[0]) else { continue }
+      let sharing = node.activationInputs.filter { sites.index(ofValue: undropped[$0] ?? $0) == site }
+      if sharing.contains(where: enlarged.contains) { enlarged.formUnion(node.outputs) }
+      if node.selectsNumbers, sharing.count == node.activationInputs.count { selected.formUnion(node.outputs) }
     }
-    selected = Set(selecting.flatMap(\.outputs))
+    (self.selected, self.enlarged) = (selected, enlarged)
     self.inFloat = inFloat
     let madeInFloat = Set(
       graph.inputs.map(\.name) + fused.nodes.filter { inFloat.contains($0.name) }.flatMap(\.outputs))
     let read = graph.nodes.filter { inFloat.contains($0.name) }.flatMap { $0.inputs.compactMap { $0 } }
-    kept = madeInFloat.intersection(read + graph.outputs.map(\.value))
+    kept = madeInFloat.intersection((read + graph.outputs.map(\.value)).map { undropped[$0] ?? $0 })
   }
 
   /// All batch normalization, folded or not.
@@ -79,6 +85,7 @@ final class TrainedGraph {
     var unrounded: [String: Tensor] = [:]
     if isTraining {
       passes += 1
+      draws.pass += 1
     } else if parameters.contains(where: { $0.value.origin != nil }) {
       passesOutsideTraining += 1
     }
@@ -86,12 +93,17 @@ final class TrainedGraph {
       var tensor = tensor
       if let site = sites.index(ofValue: value) {
         let fake = sites[site].fakeQuantize!
-        if isTraining { try fake.observe(tensor) }
+        if isTraining, !enlarged.contains(value) { try fake.observe(tensor) }
         if kept.contains(value) { unrounded[value] = tensor }
         if !selected.contains(value) { tensor = try roundedIfObserved(tensor, fake) }
       }
       return try tap?(value, tensor) ?? tensor
     } evaluating: { node, operands in
+      if case .dropout(let payload) = node.op {
+        let drop = try dropping(by: payload, node.outputs[0], operands[0]!.shape)
+        if let real = unrounded[node.inputs[0]!] { unrounded[node.outputs[0]] = try drop(real) }
+        return [try drop(operands[0]!)]
+      }
       if folded.contains(node.name) {
         guard isFollowing(node.name) else { return [operands[0]!] }
         return [try normalize(operands[0]!, of: node.inputs[0]!) { factors.removeValue(forKey: $0)! }]
@@ -108,6 +120,15 @@ final class TrainedGraph {
       return try apply(node.op, rounded(node, operands) { factors[node.name] = $0 })
     }
     return zip(graph.outputs, results).map { output, result in unrounded[output.value] ?? result }
+  }
+
+  /// What dropout does to values of this shape now.
+  private func dropping(
+    by dropout: Op.Dropout, _ result: String, _ shape: [Int]
+  ) throws -> (_ x: Tensor) throws -> Tensor {
+    guard isTraining else { return { $0 } }
+    let mask = try dropout.mask(shape, from: draws.generator(of: dropoutPlaces[result]!))
+    return { try $0 * mask }
   }
 
   /// Whether this batch normalization goes by the batch.
@@ -136,12 +157,9 @@ final class TrainedGraph {
 
   /// A weight rounded to its scales, which go by outputs.
   func rounded(_ weight: Tensor, of node: Node, _ fake: FakeQuantize, observing: Bool) throws -> Tensor {
-    let outputsFirst = [1, 0] + Array(2..<max(weight.rank, 2))
-    let isTransposed = node.weightPlace?.axis == 1
-    let weight = isTransposed ? try weight.transpose(outputsFirst) : weight
+    let weight = try node.outputsFirst(weight)
     if observing { try fake.observe(weight) }
-    let rounded = try roundedIfObserved(weight, fake)
-    return isTransposed ? try rounded.transpose(outputsFirst) : rounded
+    return try node.outputsFirst(roundedIfObserved(weight, fake))
   }
 
   /// - Throws: `OctetError` (`notObserved`) if that has no scale yet: rounding would destroy everything.
@@ -159,12 +177,9 @@ final class TrainedGraph {
   func observeWeights() throws {
     for node in graph.nodes {
       guard let fake = weights[node.name] else { continue }
-      var weight = graph.parameters[node.inputs[node.roundedOperand(in: graph)]!]!.value
-      if let normalization = normalizations[node.name] {
-        weight = try node.weight(weight, times: normalization.factor(isDividedBy: false))
-      }
-      if node.weightPlace?.axis == 1 { weight = try weight.transpose([1, 0] + Array(2..<weight.rank)) }
-      try naming(node.name) { try fake.observe(weight) }
+      let weight = graph.parameters[node.inputs[node.roundedOperand(in: graph)]!]!.value
+      let factor = try normalizations[node.name]?.factor(isDividedBy: false)
+      try naming(node.name) { try fake.observe(node.outputsFirst(node.weight(weight, times: factor))) }
     }
   }
 
@@ -182,6 +197,12 @@ final class TrainedGraph {
     return namedTrainable.map(\.parameter).filter { seen.insert(ObjectIdentifier($0)).inserted }
   }
 
+  /// Dropout by its result, counted.
+  private lazy var dropoutPlaces: [String: Int] = {
+    let results = graph.nodes.filter { $0.op.kind == .dropout }.map { $0.outputs[0] }
+    return Dictionary(uniqueKeysWithValues: zip(results, results.indices))
+  }()
+
   private lazy var namedTrainable: [(name: String, parameter: Parameter)] = {
     var names: [String] = []
     for node in graph.nodes {
@@ -195,6 +216,15 @@ final class TrainedGraph {
     }
     return names.map { ($0, graph.parameters[$0]!) }
   }()
+}
+
+/// Where the random numbers of dropout stand: they follow from the seed, the pass and the place in the graph.
+struct DropoutDraws: Codable {
+  var seed: UInt64 = 0
+  /// Passes in training since then.
+  var pass: UInt64 = 0
+
+  func generator(of place: Int) -> SplitMix64 { SplitMix64(seed: seed, pass, UInt64(place)) }
 }
 
 extension TensorType {
@@ -214,8 +244,14 @@ extension Node {
     }
   }
 
-  /// The weight of a layer with the numbers for each output channel multiplied by a factor.
-  fileprivate func weight(_ weight: Tensor, times factor: Tensor) throws -> Tensor {
+  /// The weight of a layer with outputs along the first axis; and turned back, which is the same.
+  fileprivate func outputsFirst(_ weight: Tensor) throws -> Tensor {
+    weightPlace?.axis == 1 ? try weight.transpose([1, 0] + Array(2..<weight.rank)) : weight
+  }
+
+  /// The weight of a layer with the numbers for each output channel multiplied by a factor, if there is one.
+  fileprivate func weight(_ weight: Tensor, times factor: Tensor?) throws -> Tensor {
+    guard let factor else { return weight }
     guard case .convTranspose(let payload) = op else {
       return try weight * factor.reshape([-1] + [Int](repeating: 1, count: weight.rank - 1))
     }

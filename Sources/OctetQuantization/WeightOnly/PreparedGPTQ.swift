@@ -9,7 +9,7 @@ extension Graph {
   /// - Throws: `OctetError`: `invalidArgument` for a type or group size that weights cannot have or a dampening below 0;
   ///   `unknownName` if a pattern of the map matches nothing; `notANumber` for a weight with a NaN or an infinity.
   public func prepareGPTQ(_ map: WeightQuantizationMap, _ options: GPTQ = GPTQ()) throws -> PreparedGPTQ {
-    try PreparedGPTQ(self, map, options)
+    try PreparedGPTQ(removingDropout(), map, options)
   }
 
   /// The same in one way for all layers.

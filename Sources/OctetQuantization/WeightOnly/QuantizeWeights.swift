@@ -12,7 +12,7 @@ extension Graph {
   /// - Throws: `OctetError`: `invalidArgument` for a type or group size that weights cannot have; `unknownName` if a
   ///   pattern of the map matches nothing; `notANumber` for a weight with a NaN or an infinity.
   public func quantizeWeights(_ map: WeightQuantizationMap) throws -> (graph: Graph, report: ConversionReport) {
-    let plan = try WeightPlan(self, map)
+    let plan = try WeightPlan(removingDropout(), map)
     return try plan.replacingWeights(
       with: plan.layers.map { layer in
         let weight = try plan.finiteWeight(layer)
