@@ -109,7 +109,7 @@ typedef struct {
     size_t vectors;  // of pixels
     const uint8_t *panel;
     const octet_chain_entry *entries;  // of the first channel
-    const octet_chain_link *links;     // NULL: there are
+    const octet_chain_link *links;     // NULL: there are references instead
     const octet_chain_reference *references;
     const char *weights;   // to the block's first quad in the panel that starts with the first channel
     size_t weights_pitch;  // bytes from one panel to the next

@@ -77,22 +77,16 @@ struct ConvolutionWeights: Sendable {
           from.assumingMemoryBound(to: Float.self), outputs, taps, to.assumingMemoryBound(to: Float.self))
       }
     }
-    // Where channel c stands: groups are padded one by one.
-    let (perGroup, stride) = (outputs / groups, padded / groups)
-    func spread(_ values: [Float], _ fill: Float) -> [Float] {
-      var result = [Float](repeating: fill, count: padded)
-      for c in 0..<outputs {
-        result[isDepthwise ? c : c / perGroup * stride + c % perGroup] = values.count == 1 ? values[0] : values[c]
-      }
-      return result
+    func byChannel(_ values: [Float]) -> [Float] {
+      inPanels(values, channels: outputs, groups: isDepthwise ? 1 : groups, padded: padded)
     }
     self.isInteger = isInteger
     self.isDepthwise = isDepthwise
     self.shape = shape
     self.packed = packed
     self.sums = sums
-    self.scales = spread(scales, 0)
-    biases = spread(try bias?.scalars(as: Float.self) ?? [0], 0)
+    self.scales = byChannel(scales)
+    biases = byChannel(try bias?.scalars(as: Float.self) ?? [0])
   }
 
   /// Elements of the arrays by channel.

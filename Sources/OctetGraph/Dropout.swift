@@ -29,21 +29,26 @@ extension Graph {
     return try graph.validated()
   }
 
-  /// This graph with dropout where a fused form of it still has the value that is dropped from. In front of a ReLU that is
-  /// part of a layer there, it moves behind it: that is the same. In front of anything else that is (batch normalization,
-  /// sums with what is skipped, constants for each channel), it is left out.
+  /// This graph with dropout where a fused form of it still has the value that is dropped from. In front of a ReLU it moves
+  /// behind it: that is the same, and what is dropped from is then what integers will hold. In front of anything else that
+  /// is part of a layer there (batch normalization, sums with what is skipped, constants for each channel), in front of a
+  /// clip, and behind a parameter, it is left out.
   package func keepingDropout(between fused: Graph) throws -> Graph {
     var graph = self
     let consumers = consumers
-    for node in nodes where node.op.kind == .dropout && fused.types[undropped[node.outputs[0]]!] == nil {
+    for node in nodes where node.op.kind == .dropout {
       let dropped = node.outputs[0]
       guard !isOutput(dropped), let users = consumers[dropped], users.count == 1,
         case .unary(.relu) = nodes[users[0]].op
       else { continue }
       graph.swap(node.name, with: nodes[users[0]].name)
     }
-    let undropped = graph.undropped
-    return try graph.removingDropout { fused.types[undropped[$0.outputs[0]]!] == nil }
+    let (undropped, users) = (graph.undropped, graph.consumers)
+    return try graph.removingDropout { node in
+      let dropped = undropped[node.outputs[0]]!
+      let isClipped = users[node.outputs[0]]?.contains { if case .clip = graph.nodes[$0].op { true } else { false } }
+      return fused.types[dropped] == nil || parameters[dropped] != nil || isClipped == true
+    }
   }
 
   /// `x → first → second → others` becomes `x → second → first → others`. Values keep their names.

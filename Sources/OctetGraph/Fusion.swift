@@ -43,12 +43,12 @@ extension Graph {
   }
 
   /// This graph with chosen chains fused, as PyTorch's `fuse_modules`: each list names, in order, modules (or nodes)
-  /// that become one, such as `["f.0", "f.1", "f.2"]`.
+  /// that become one, such as `["f.0", "f.1", "f.2"]`. Dropout is left out first.
   ///
   /// - Throws: `OctetError`: `unknownName` for a name that no node has; `unsupported` for a chain that cannot fuse, saying
   ///   why.
   public func fused(_ names: [[String]]) throws -> Graph {
-    var graph = self
+    var graph = try removingDropout()
     for chain in names {
       guard let first = chain.first, chain.count > 1 else {
         throw OctetError(.invalidArgument, "fused", expected: "lists of two or more names", found: "\(chain)")

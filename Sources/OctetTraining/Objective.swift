@@ -38,11 +38,11 @@ public struct Objective {
     }
   }
 
-  /// How many samples have their largest score, of [n, classes], where they should: at their label, of [n] integers, or where
-  /// others' scores, [n, classes], are largest.
+  /// How many samples have their largest score, of [n, classes, ...], where they should: at their label, of integers
+  /// [n, ...], or where others' scores, float32 [n, classes, ...], are largest.
   package static func countRight(_ scores: Tensor, _ wanted: Tensor) throws -> Int {
     func classes(_ scores: Tensor) throws -> Tensor { try scores.argmax(axis: 1, keepDimensions: false) }
-    let expected = try (wanted.rank == 1 ? wanted.cast(to: .int64) : classes(wanted)).scalars(as: Int64.self)
+    let expected = try (wanted.dtype == .float32 ? classes(wanted) : wanted.cast(to: .int64)).scalars(as: Int64.self)
     return zip(try classes(scores).scalars(as: Int64.self), expected).count { $0 == $1 }
   }
 }

@@ -24,7 +24,7 @@ struct BatchStatisticsTests {
   func statisticsAreThoseOfSumsInDouble(_ shape: [Int], offset: Float) throws {
     var generator = SeededGenerator(seed: 1)
     let x = try tensor(shape, offset - 1...offset + 1, &generator)
-    let (mean, variance) = try batchStatistics(of: x)
+    let (mean, variance) = try batchStatistics(of: x, channels: shape[1])
     for (index, values) in try channels(x).enumerated() {
       let exact = values.reduce(0, +) / Double(values.count)
       let squares = values.reduce(0) { $0 + ($1 - exact) * ($1 - exact) } / Double(values.count)
@@ -47,7 +47,7 @@ struct BatchStatisticsTests {
     let column = channels + [Int](repeating: 1, count: shape.count - 2)
     let (fused, single) = (
       try valueAndGradients(at: operands) { inputs in
-        let (mean, variance) = try batchStatistics(of: inputs[0])
+        let (mean, variance) = try batchStatistics(of: inputs[0], channels: shape[1])
         let y = try BatchNormalizationInTraining(mean: mean, variance: variance)(
           inputs[0], inputs[1], inputs[2], inputs[3])
         return try dot(y, seed)
@@ -71,7 +71,8 @@ struct BatchStatisticsTests {
     #expect(octetError { try function(x, c, c, Tensor(zeros: [1])) }?.code == .shapeMismatch)
     #expect(octetError { try function(Tensor(zeros: [4, 2]), c, c, c) }?.code == .shapeMismatch)
     #expect(octetError { try function(x, c, c) }?.code == .invalidArgument)
-    #expect(octetError { try batchStatistics(of: Tensor(zeros: [1, 3])) }?.code == .shapeMismatch)
-    #expect(octetError { try batchStatistics(of: Tensor(zeros: [3])) }?.code == .shapeMismatch)
+    #expect(octetError { try batchStatistics(of: Tensor(zeros: [1, 3]), channels: 3) }?.code == .shapeMismatch)
+    #expect(octetError { try batchStatistics(of: Tensor(zeros: [3]), channels: 3) }?.code == .shapeMismatch)
+    #expect(octetError { try batchStatistics(of: Tensor(zeros: [4, 3]), channels: 2) }?.code == .shapeMismatch)
   }
 }

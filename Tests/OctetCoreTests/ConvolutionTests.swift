@@ -66,6 +66,7 @@ struct ConvolutionTests {
     Case(shape: [3, 8, 9, 9], weight: [128, 4, 3, 3], groups: 2, stride: 2, padding: 1),
     Case(shape: [5, 4, 10, 10], weight: [70, 4, 3, 3], padding: 1),
     Case(shape: [17, 3, 6, 6], weight: [8, 3, 3, 3]),
+    Case(shape: [1, 64, 5, 5], weight: [72, 64, 3, 3], padding: 1),
   ]
 
   @Test(arguments: [1, 2]) func resultsAndGradientsAreSumsOfTheirTerms(threads: Int) throws {

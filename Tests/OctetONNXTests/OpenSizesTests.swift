@@ -204,7 +204,7 @@ import Testing
           Proto.node("Reshape", ["rows", "shape"], ["y"]),
         ], inputs: [Proto.value("x", ["b", "t", 6])], [numbers("flat", -1, 6), numbers("four", 4)])
     }
-    #expect(wrong?.code == .unsupported && wrong?.expected.contains("at most one size") == true)
+    #expect(wrong?.code == .unsupported && wrong?.found.contains("at most one size") == true)
   }
 
   /// Rows of each sequence of a batch, counted through all of them.
@@ -248,7 +248,34 @@ import Testing
         [Proto.node("Pad", ["x", "p"], ["y"], Proto.attribute("mode", border.mode))],
         inputs: [Proto.value("x", ["n"])], [numbers("p", 2, 1)])
       #expect(try graph.replay([.counting([4])])[0].floats == border.elements, "\(border.mode)")
+      let short = octetError { try graph.replay([.counting([border.mode == "wrap" ? 1 : 2])]) }
+      #expect((short == nil) == (border.mode == "edge"), "\(border.mode) of fewer elements than the border has")
     }
+    let long = octetError {
+      try graph(
+        [Proto.node("Pad", ["x", "p"], ["y"], Proto.attribute("mode", "edge"))], inputs: [Proto.value("x", ["n"])],
+        [numbers("p", 0, Int(Int32.max))])
+    }
+    #expect(long?.code == .unsupported)
+  }
+
+  /// A size may name an element; of more sizes than a tensor can have none are numbers.
+  @Test func sizesAsIndices() throws {
+    let inputs = [Proto.value("x", ["n"])]
+    let element = try graph(
+      [
+        Proto.node("Shape", ["x"], ["shape"]), Proto.node("Squeeze", ["shape"], ["size"]),
+        Proto.node("Gather", ["table", "size"], ["y"]),
+      ], inputs: inputs, [Proto.tensor("table", [4], [10, 20, 30, 40] as [Float])])
+    #expect(try element.replay([.counting([3])])[0].floats == [40])
+    let many = octetError {
+      try graph(
+        [
+          Proto.node("Shape", ["x"], ["shape"]), Proto.node("Expand", ["shape", "count"], ["sizes"]),
+          Proto.node("Cast", ["sizes"], ["y"], Proto.attribute("to", 1)),
+        ], inputs: inputs, [numbers("count", 100_000)])
+    }
+    #expect(many?.code == .unsupported && many?.found.contains("at most 1024 sizes") == true)
   }
 
   @Test func repeatedAsOftenAsSomethingIsLong() throws {

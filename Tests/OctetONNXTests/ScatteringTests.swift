@@ -66,6 +66,16 @@ import Testing
     #expect(try run(blocks(), x, ["b", 2, 2], indices, updates).floats == [0, 0, 3, 4, 1, 2, 0, 0])
   }
 
+  @Test func anyNumberOfUpdates() throws {
+    let some = try run(
+      blocks(), .counting([3]), [3], Tensor([2, 0] as [Int64], shape: [2, 1]), Tensor([5, 6] as [Float], shape: [2]),
+      open: ["k", 1])
+    #expect(try some.floats == [6, 1, 5])
+    let none = try run(
+      blocks(), .counting([3]), [3], Tensor(zeros: [0, 1], dtype: .int64), Tensor(zeros: [0]), open: ["k", 1])
+    #expect(try none.floats == [0, 1, 2])
+  }
+
   @Test func whatHasNoSizeAtAll() throws {
     let (indices, updates) = (try Tensor([1] as [Int64], shape: [1]), try Tensor([1] as [Float], shape: [1]))
     let error = octetError { try run(elements(axis: 0), .counting([3]), ["n"], indices, updates, open: ["k"]) }

@@ -77,6 +77,49 @@ private final class DroppingNet: Module {
     #expect(site.values.contains("flatten") && site.observations == 1 && other.observations == 1)
   }
 
+  private final class SummingNet: Module {
+    let a = Linear(6, 6), b = Linear(6, 6), dropout: Dropout, fc = Linear(6, 2), isClipped: Bool
+    init(_ probability: Float, isClipped: Bool) {
+      (dropout, self.isClipped) = (Dropout(probability), isClipped)
+      super.init()
+    }
+    override func forward(_ x: Tensor) throws -> Tensor {
+      let sum = try dropout(a(x) + b(x))
+      return try fc(isClipped ? relu6(sum) : relu(sum))
+    }
+  }
+
+  /// A sum has no range of its own where a ReLU follows: the ReLU's is that of what is not dropped from yet.
+  @Test(arguments: [false, true]) func rangesOfSumsDoNotGrow(_ isClipped: Bool) throws {
+    let scales = try [0.5, 1e-9].map { (probability: Float) -> [Float] in
+      let net = SummingNet(probability, isClipped: isClipped)
+      try net.initialize(seed: 3)
+      let prepared = try prepared(net, [6])
+      prepared.isTraining = true
+      _ = try prepared(batch(1, shape: [64, 6]))
+      return try #require(prepared.sites[isClipped ? "clip" : "relu"]).calculateQParams().scales
+    }
+    #expect(scales[0] == scales[1])
+  }
+
+  /// Weights that are dropped from train without that.
+  @Test func parametersAreNotDroppedFrom() throws {
+    let net = Linear(6, 2)
+    try net.initialize(seed: 1)
+    var graph = try net.trace(TensorType(.float32, [.symbolic("n"), 6]))
+    let (layer, weight) = (graph.nodes[0], graph.nodes[0].inputs[1]!)
+    let drop = Node(name: "drop", op: .dropout(Op.Dropout(0.5)), inputs: [weight], outputs: ["dropped"])
+    graph.nodes = [
+      drop,
+      Node(
+        name: layer.name, op: layer.op, inputs: [layer.inputs[0], "dropped", layer.inputs[2]], outputs: layer.outputs),
+    ]
+    let prepared = try graph.validated().prepareQAT(QConfigMap(.defaultQAT(for: .octet)))
+    try prepared.calibrate([batch(0, shape: [8, 6])])
+    prepared.isTraining = true
+    #expect(try prepared(batch(1, shape: [8, 6])).shape == [8, 2])
+  }
+
   /// Numbers follow from the seed, the pass and the layer; not from threads.
   @Test func followsItsSeed() throws {
     let prepared = try dropping()
@@ -84,7 +127,8 @@ private final class DroppingNet: Module {
     try prepared.disableObservers()
     try prepared.freezeBatchNorm()
     prepared.isTraining = true
-    let x = try batch(1, shape: [64, 1, 6, 6])
+    // More elements than one thread takes.
+    let x = try batch(1, shape: [600, 1, 6, 6])
     func passes(_ seed: UInt64, threads: Int = 1) throws -> [[Float]] {
       prepared.reseed(seed)
       return try withThreads(threads) { try (0..<2).map { _ in try prepared(x).floats } }

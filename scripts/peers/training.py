@@ -2,7 +2,7 @@
 
 Rows: the CNN of PyTorch's MNIST example, 128 images a step, with SGD and with Adam; a small residual network with batch
 normalization, 32 images of 32 × 32; inverted residuals (of MobileNetV2, with depthwise convolution), 16 images of 24 × 28 ×
-28; quantization-aware training of the first two, without dropout (in PyTorch: prepare_qat_fx); fake-quantization of 10
+28; quantization-aware training of the first two (in PyTorch: prepare_qat_fx); fake-quantization of 10
 million floats with one scale, without and with the mask of gradients (in PyTorch: of an x that requires none, or one). Each
 measurement is a process of its own that makes 20 steps of which the first 3 do not count (`octet bench training ROW`, and
 this file as a worker), of which the median counts. Ratios above 1 say that Octet is faster; memory is what the peak of
@@ -172,10 +172,6 @@ def work(name, threads):
         from torch.ao.quantization import get_default_qat_qconfig_mapping
         from torch.ao.quantization.quantize_fx import prepare_qat_fx
 
-        # (Octet's traced graphs have no dropout.)
-        for module in network.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = 0
         prepared = prepare_qat_fx(network.train(), get_default_qat_qconfig_mapping("x86"), (x,))
         steps = [stepper(network), stepper(prepared)]
         times = [[], []]

@@ -78,7 +78,7 @@ struct TrainingReport: Encodable {
     return Row(name, threads, Array(times.dropFirst(warmUp)), memory_mb: memory)
   }
 
-  /// Steps of quantization-aware training, each behind one of the same graph in float. (Graphs have no dropout.)
+  /// Steps of quantization-aware training, each behind one of the same graph in float.
   private static func qatSteps(_ name: String, _ make: () -> Module, _ shape: [Int], _ threads: Int) throws -> Row {
     let pair = try [QConfigMap(.float), QConfigMap(.defaultQAT(for: .octet))].map { map in
       let network = make()

@@ -1,7 +1,7 @@
 /// Batch normalization by the batch's own statistics, as in training. Operands: x [n, c, ...], scale [c], bias [c],
 /// epsilon [c]. Result: `(x − mean) / √(variance + epsilon) · scale + bias`, of x's shape.
 ///
-/// It is given what ``batchStatistics(of:)`` has found in x. Gradients know that the statistics change with x:
+/// It is given what ``batchStatistics(of:channels:)`` has found in x. Gradients know that the statistics change with x:
 ///
 ///     r = 1 / √(variance + epsilon),  x̂ = (x − mean) · r
 ///     dx = scale · r · (dy − mean(dy) − x̂ · mean(dy · x̂))
@@ -113,13 +113,15 @@ package struct BatchNormalizationInTraining: DifferentiableFunction {
 
 /// Mean and biased variance of every channel (axis 1) of x [n, c, ...], in two passes: exact but for the last bits.
 ///
-/// - Throws: `OctetError`: `shapeMismatch` if a channel has fewer than two values; `notTraceable` if x is traced.
-package func batchStatistics(of x: Tensor) throws -> (mean: [Float], variance: [Float]) {
+/// - Parameter count: of the channels.
+/// - Throws: `OctetError`: `shapeMismatch` for another number of channels, or if a channel has fewer than two values;
+///   `notTraceable` if x is traced.
+package func batchStatistics(of x: Tensor, channels count: Int) throws -> (mean: [Float], variance: [Float]) {
   try x.requireConcrete("the statistics of a batch in training mode")
-  guard x.rank >= 2, x.dtype == .float32, x.shape[1] > 0, try x.count / x.shape[1] > 1 else {
+  guard x.rank >= 2, x.dtype == .float32, x.shape[1] == count, count > 0, try x.count / count > 1 else {
     throw OctetError(
-      .shapeMismatch, "statistics of a batch", expected: "float32 [n, c, ...] with more than one value per channel",
-      found: "\(x.type)")
+      .shapeMismatch, "batch normalization",
+      expected: "float32 [n, \(count), ...] with more than one value per channel, to train", found: "\(x.type)")
   }
   let channels = ChannelRuns(of: x.shape)
   let size = Double(channels.size)

@@ -194,7 +194,7 @@ struct ConvolutionGeometry {
     let (isTurned, isTurnedBack) = (from[1] > 1 && from[2] * from[3] > 1, shape[1] > 1 && shape[2] * shape[3] > 1)
     let aligned = (sizeFrom + 15) / 16 * 16
     let size = aligned + (sizeTo + 15) / 16 * 16
-    let biases = try bias.map { try spread($0.scalars(as: Float.self), padded) } ?? [Float](repeating: 0, count: padded)
+    let biases = inPanels(try bias?.scalars(as: Float.self) ?? [0], channels: shape[1], groups: groups, padded: padded)
     var result = Tensor(uninitialized: shape, dtype: .float32)
     try result.withUnsafeMutableScalars(as: Float.self) { out in
       try x.withUnsafeScalars(as: Float.self) { x in
@@ -246,14 +246,6 @@ struct ConvolutionGeometry {
     return result
   }
 
-  /// One number for each channel, where kernels look for it: each group fills whole panels.
-  private func spread(_ values: [Float], _ padded: Int) -> [Float] {
-    var result = [Float](repeating: 0, count: padded)
-    let inGroup = values.count / groups
-    for (i, value) in values.enumerated() { result[i / inGroup * (padded / groups) + i % inGroup] = value }
-    return result
-  }
-
   /// The gradient of the weight: the sum over images of dy [o, pixels] · columnsᵀ [pixels, depth]. Some images at a time make
   /// a sum of their own, and those are added in their order.
   func weightGradient(_ x: Tensor, _ gradient: Tensor) throws -> Tensor {
@@ -295,7 +287,7 @@ struct ConvolutionGeometry {
     return dweight
   }
 
-  /// The same of few images, one after another: threads share the columns and the product of each.
+  /// The same of few images, or of weights too large for many sums, one image after another: threads share the columns and the product of each.
   private func weightGradientOfFew(
     _ x: UnsafePointer<Float>, _ dy: UnsafePointer<Float>, into dweight: UnsafeMutablePointer<Float>
   ) {

@@ -48,18 +48,11 @@ struct TransposedWeights: Sendable {
         octet_conv_transpose_pack(family, &shape, bytes.baseAddress!, reordered.base, packed.base, nil)
       }
     }
-    let stride = padded / groups
-    func spread(_ value: (_ group: Int, _ index: Int) -> Float) -> [Float] {
-      var result = [Float](repeating: 0, count: padded)
-      for group in 0..<groups {
-        for index in 0..<perGroup { result[group * stride + index] = value(group, index) }
-      }
-      return result
+    func byChannel(_ values: [Float]) -> [Float] {
+      inPanels(values, channels: outputs, groups: groups, padded: padded)
     }
-    let known = scales ?? [1]
-    self.scales = spread { _, index in known.count == 1 ? known[0] : known[index] }
-    let real = try bias?.scalars(as: Float.self)
-    biases = spread { group, index in real?[group * perGroup + index] ?? 0 }
+    self.scales = byChannel(scales ?? [1])
+    biases = byChannel(try bias?.scalars(as: Float.self) ?? [0])
     self.shape = shape
     self.packed = packed
     self.sums = sums

@@ -41,15 +41,8 @@ public class BatchNorm: Module {
 
   /// Mean and (biased) variance of every channel of the batch; the running statistics move toward them.
   private func statistics(of x: Tensor) throws -> (mean: [Float], variance: [Float]) {
-    try x.requireConcrete("the statistics of a batch in training mode")
-    let channels = runningMean.value.shape[0]
-    guard channels > 0, x.rank >= 2, x.shape[1] == channels, try x.count / channels > 1 else {
-      throw OctetError(
-        .shapeMismatch, "batch normalization",
-        expected: "[n, \(channels), ...] with more than one value per channel, to train", found: "\(x.type)")
-    }
-    let (mean, variance) = try batchStatistics(of: x)
-    let perChannel = try x.count / channels
+    let (mean, variance) = try batchStatistics(of: x, channels: runningMean.value.shape[0])
+    let perChannel = try x.count / mean.count
     runningMean.value = try mix(runningMean.value, mean, 1)
     runningVar.value = try mix(runningVar.value, variance, Float(perChannel) / Float(perChannel - 1))
     return (mean, variance)

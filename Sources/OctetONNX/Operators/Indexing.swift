@@ -322,28 +322,25 @@ private func pad(_ node: ONNXNode, _ pads: [Int], value: Float) throws -> [Value
   return [x]
 }
 
-/// The same along an axis whose size is known only when the graph runs: pieces of x put together.
+/// The same along an axis whose size is known only when the graph runs, which must be larger than what is put on a side
+/// (edge: than 0).
 private func bordered(
   _ node: ONNXNode, _ x: Value, axis: Int, before: Int, after: Int, _ mode: String
 ) throws -> Value {
-  func piece(from start: Int, to end: Int, by step: Int) throws -> Value {
-    try node.apply(.slice(Op.Slice(starts: [start], ends: [end], axes: [axis], steps: [step])), x)
-  }
-  let (front, back): ([Value], [Value])
+  _ = try node.listed(before + after)
+  // From the end where they are negative.
+  let (front, back): ([Int], [Int])
   switch mode {
-  case "edge":
-    front = [Value](repeating: try piece(from: 0, to: 1, by: 1), count: before)
-    back = [Value](repeating: try piece(from: -1, to: .max, by: 1), count: after)
-  case "wrap":
-    front = before > 0 ? [try piece(from: -before, to: .max, by: 1)] : []
-    back = after > 0 ? [try piece(from: 0, to: after, by: 1)] : []
-  case "reflect":
-    front = before > 0 ? [try piece(from: before, to: 0, by: -1)] : []
-    back = after > 0 ? [try piece(from: -2, to: -2 - after, by: -1)] : []
+  case "edge": (front, back) = (Array(repeating: 0, count: before), Array(repeating: -1, count: after))
+  case "wrap": (front, back) = (Array(-before..<0), Array(0..<after))
+  case "reflect": (front, back) = ((0..<before).map { before - $0 }, (0..<after).map { -2 - $0 })
   default: throw node.unsupported("mode", expected: "constant, reflect, edge or wrap", found: mode)
   }
-  _ = try node.listed(before + after)
-  return try node.results(.concat(Op.Concat(axis: axis)), (front + [x] + back).map(Optional.some))[0]
+  func elements(_ indices: [Int]) throws -> [Value] {
+    try indices.isEmpty ? [] : [node.apply(.gather(Op.Gather(axis: axis)), x, node.integers(indices))]
+  }
+  let parts = try elements(front) + [x] + elements(back)
+  return try node.results(.concat(Op.Concat(axis: axis)), parts.map(Optional.some))[0]
 }
 
 /// Which element stands at a place beyond the borders.

@@ -60,6 +60,9 @@ private func isKnown(_ node: ONNXNode, _ indices: Value, _ x: Value) throws -> B
 
 /// x [..., n, ...] with updates [..., k, ...] in the rows along `axis` that `rows` names: [..., k, ...], or [k] for whole rows.
 ///
+/// Numbers of rows are not checked where they are computed: one that is outside names no row, or (where several axes make
+/// one) another.
+///
 /// - Parameter take: what rows along the axis there are at places of the same form as `rows`.
 private func scatter(
   _ node: ONNXNode, _ x: Value, _ updates: Value, axis: Int, rows: Value, take: (Value, Value) throws -> Value
@@ -83,7 +86,8 @@ private func scatter(
     node.apply(.where(Op.Where()), hits, binary(node, .add, numbers, one), node.number(0, like: numbers)))
   // Rows of x and updates one behind the other: first those of which the number is known.
   let own = try node.positions(n, axis: axis, rank: rows.rank)
-  let isOld = try node.apply(.compare(.equal), latest, node.number(0, like: latest))
+  // (Of no updates the largest number is the smallest that there is.)
+  let isOld = try node.apply(.compare(.less), latest, one)
   let (operands, old, new): ([Value], Value, Value)
   if let n = n.size {
     operands = [x, updates]

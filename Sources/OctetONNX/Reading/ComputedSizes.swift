@@ -2,11 +2,21 @@ import OctetCore
 
 // Sizes that are known only when the graph runs, as numbers that it computes: how many positions there are along an axis.
 
+/// More than any tensor has; each of them takes a node.
+private let mostComputedSizes = 1024
+
 extension GraphBuilder {
   /// A size as a number, int64 [].
   ///
   /// - Throws: `OctetError` (`unsupported`) if no value has that size, nor the sizes that it is a product of.
   func number(of size: Dimension) throws -> Value {
+    if let known = numbersOfSizes[size] { return known }
+    let number = try computedNumber(of: size)
+    numbersOfSizes[size] = number
+    return number
+  }
+
+  private func computedNumber(of size: Dimension) throws -> Value {
     if let number = size.size { return constant(try Tensor(Int64(number)), named: "size") }
     if let (value, axis) = place(of: size) {
       let line = try one(.positions(Op.Positions(axis: axis)), value)
@@ -25,6 +35,11 @@ extension GraphBuilder {
   /// The numbers that a value of sizes stands for.
   func computed(_ value: Value) throws -> Value {
     let codes = try value.constant!.scalars(as: Int64.self)
+    guard codes.count <= mostComputedSizes else {
+      throw OctetError(
+        .unsupported, "operand", expected: "at most \(mostComputedSizes) sizes to calculate with",
+        found: "\(codes.count)")
+    }
     if codes.isEmpty || value.rank == 0 {
       return try codes.first.map { try number(of: sizes.dimension($0)) } ?? value
     }

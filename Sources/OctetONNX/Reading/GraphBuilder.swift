@@ -12,6 +12,8 @@ final class GraphBuilder {
   private var makers: [String: Int] = [:]
   /// A value, and the axis along which it has this size, for every size that is not known.
   private var places: [Dimension: (value: Value, axis: Int)] = [:]
+  /// Sizes that the graph computes already, as numbers.
+  var numbersOfSizes: [Dimension: Value] = [:]
   let sizes = SizeCodes()
 
   /// What was made since ``begin()``, whose names may still change.
@@ -86,6 +88,7 @@ final class GraphBuilder {
     var operands = try widened(operands)
     // Codes can be moved about; numbers to calculate with are read off the values that have these sizes.
     if !movesSizes(op) { operands = try operands.map { try $0.map { $0.holdsSizes ? try computed($0) : $0 } } }
+    if case .gather = op, let places = operands[1], places.holdsSizes { operands[1] = try computed(places) }
     if let results = try moved(op, operands, named: base) { return results }
     let types = try op.outputTypes(operands.map { $0?.type })
     for type in types { try type.requireSensible("result") }

@@ -48,8 +48,8 @@ struct Normalization {
   ///   - y: [n, c, ...]
   ///   - folded: what y is still to be divided by, and what is then to be added; `nil`: nothing.
   func normalizeByBatch(_ y: Tensor, folded: (factor: Tensor, bias: Tensor?)?) throws -> Tensor {
-    let (batchMean, batchVariance) = try batchStatistics(of: y)
-    let channels = batchMean.count
+    let channels = scale.value.shape[0]
+    let (batchMean, batchVariance) = try batchStatistics(of: y, channels: channels)
     try follow(batchMean, batchVariance, count: y.count / channels, folded)
     // (y/f + b − mean) / √(variance/f² + ε) · γ  =  (y − mean of y) / √(variance of y + ε · f²) · γ · sign of f
     var (epsilons, scales) = (try Tensor(repeating: epsilon, shape: [channels]), scale.value)

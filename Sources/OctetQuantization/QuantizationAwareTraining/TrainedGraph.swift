@@ -85,7 +85,7 @@ final class TrainedGraph {
     var unrounded: [String: Tensor] = [:]
     if isTraining {
       passes += 1
-      draws.pass += 1
+      draws.pass &+= 1
     } else if parameters.contains(where: { $0.value.origin != nil }) {
       passesOutsideTraining += 1
     }
@@ -95,7 +95,9 @@ final class TrainedGraph {
         let fake = sites[site].fakeQuantize!
         if isTraining, !enlarged.contains(value) { try fake.observe(tensor) }
         if kept.contains(value) { unrounded[value] = tensor }
-        if !selected.contains(value) { tensor = try roundedIfObserved(tensor, fake) }
+        if !selected.contains(value), !(isTraining && enlarged.contains(value)) {
+          tensor = try roundedIfObserved(tensor, fake)
+        }
       }
       return try tap?(value, tensor) ?? tensor
     } evaluating: { node, operands in
