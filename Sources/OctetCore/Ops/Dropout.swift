@@ -1,7 +1,7 @@
 extension Op {
   /// Dropout, outside training: x as it is. Operand: x float32. Result: of the same shape.
   ///
-  /// What trains a graph multiplies by a ``mask(_:from:)`` instead.
+  /// What trains a graph multiplies by a mask instead.
   public struct Dropout: Operation, Codable {
     /// How likely an element becomes 0: at least 0 and below 1.
     public var probability: Float
